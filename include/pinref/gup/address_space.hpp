@@ -1,0 +1,69 @@
+#pragma once
+
+/// \file
+/// address_space: the second half of the host's contract, from an address to a page.
+///
+/// A space names its `page` and `page_size` and answers three questions:
+///
+/// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page if
+///   there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
+/// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take; a relaxed load
+///   is enough, the take orders it. Who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees
+///   the pin.
+/// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked for
+///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns what
+///   `use` returned; or it returns a reason without calling `use`.
+///
+/// and `contains(first, last)`: does the space reach over these bytes, both included?
+///
+/// An entry that maps several contiguous pages, as a huge page does, may answer for all of them: `run` is how many
+/// pages from the address on it covers. They must belong to one compound page.
+///
+/// When not to use it: when there are no addresses. One page at hand is pinned with `try_pin_page`.
+///
+/// Example:
+///
+///     struct table {
+///       using page = frame;
+///       static constexpr std::size_t page_size = 4096;
+///       bool contains(std::uintptr_t first, std::uintptr_t last) const;
+///       pinref::mapping<frame> lookup(std::uintptr_t address, pinref::foll flags) const noexcept;
+///       bool recheck(std::uintptr_t address, const pinref::mapping<frame>& seen) const noexcept;
+///       template <class Use> pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use);
+///     };
+///
+/// Source: Linux gup_fast_pte_range(), follow_page_mask(), faultin_page().
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#include "pinref/gup/flags.hpp"
+#include "pinref/page/page_traits.hpp"
+
+namespace pinref {
+
+/// What a look-up found.
+template <class Page>
+struct mapping {
+  Page* page = nullptr;      ///< the page at the address, or null
+  std::uint64_t token = 0;   ///< the entry it was read from, in the host's own terms
+  std::size_t run = 1;       ///< pages from this address on that the same entry maps contiguously
+};
+
+template <class Space>
+concept address_space =
+    host_page<typename Space::page> && std::convertible_to<decltype(Space::page_size), std::size_t> &&
+    requires(Space& space, std::uintptr_t address, foll flags, const mapping<typename Space::page>& seen,
+             gup_error (*use)(const mapping<typename Space::page>&)) {
+      { space.contains(address, address) } -> std::same_as<bool>;
+      { space.lookup(address, flags) } -> std::same_as<mapping<typename Space::page>>;
+      { space.recheck(address, seen) } -> std::same_as<bool>;
+      { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
+    };
+
+/// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, a bug of the host.
+template <class Space>
+concept diagnosing_space = requires(Space& space, std::uintptr_t address) { space.broken_mapping(address); };
+
+}  // namespace pinref

@@ -1,0 +1,190 @@
+#pragma once
+
+/// \file
+/// get_user_pages, pin_user_pages and their fast forms: from a range of addresses to pages that stay.
+///
+/// The fast path takes no lock: look the address up, take the head, look again at head and entry, give back on a mismatch and
+/// leave the page to the slow path, the host's `fault_in`. The look after the take is what makes it safe against
+/// "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
+///
+/// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages before
+/// it, which are held, with the reason. With `foll::all` it holds all or nothing. What a call undoes is exactly its own.
+///
+/// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding there.
+///
+/// Example:
+///
+///     frame* pages[16];
+///     auto [count, reason] = pinref::pin_user_pages_fast(space, address, 16, pinref::foll::write, pages);
+///     // ... the device writes to pages[0] .. pages[count - 1] ...
+///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, count, true);
+///
+/// Preconditions: `start` on a page boundary, `nr_pages` above zero, `pages` has room for them. Otherwise the call reports the
+/// error and touches neither counts nor `pages`. Memory order: acquire on every page. Progress: the fast path is lock-free,
+/// the slow path blocks where the host's `fault_in` does. Needs `free_page` of the host, for holders that
+/// are given back last.
+///
+/// Source: Linux get_user_pages(), pin_user_pages(), pin_user_pages_fast(); mm/gup.c documents the protocol.
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "pinref/gup/address_space.hpp"
+#include "pinref/gup/flags.hpp"
+#include "pinref/gup/release.hpp"
+#include "pinref/gup/result.hpp"
+#include "pinref/page/hold.hpp"
+
+namespace pinref {
+
+namespace detail {
+
+/// The body of every call: one range, one mode.
+template <hold Mode, address_space Space>
+class walk {
+ public:
+  using page = typename Space::page;
+  static_assert(freeable_page<page>, "pinref: get and pin of a range need page_traits<Page>::free_page(page)");
+
+  walk(Space& space, foll flags, page** pages) noexcept : space_(space), flags_(flags), pages_(pages) {}
+
+  gup_result run(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
+    gup_result done;
+    while (done.count != nr_pages) {
+      const std::uintptr_t address = start + done.count * Space::page_size;
+      page** const out = pages_ + done.count;
+      std::size_t held = fast ? try_fast(address, out, nr_pages - done.count) : 0;
+      if (held == 0) {
+        done.reason = has(flags_, foll::fast_only) ? gup_error::would_block
+                                                   : fault_in(address, out, nr_pages - done.count, held);
+        if (done.reason != gup_error::none) break;
+      }
+      done.count += held;
+    }
+    if (done.reason != gup_error::none && has(flags_, foll::all)) undo(done);
+    return done;
+  }
+
+ private:
+  using traits = page_traits<page>;
+  using seen = mapping<page>;
+
+  /// Pages held without a lock at this address; 0 leaves it to the slow path, which also finds the reason.
+  std::size_t try_fast(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
+    const seen entry = space_.lookup(address, flags_);
+    if (entry.page == nullptr) return 0;
+    const std::size_t n = step(entry, wanted);
+    if (take<Mode>(*entry.page, n) != take_result::taken) return 0;
+    if (!space_.recheck(address, entry) || !longterm_allowed(*entry.page)) [[unlikely]] {
+      drop<Mode>(*entry.page, n);
+      return 0;
+    }
+    fill(entry, out, n);
+    return n;
+  }
+
+  gup_error fault_in(std::uintptr_t address, page** out, std::size_t wanted, std::size_t& held) noexcept {
+    return space_.fault_in(address, flags_, [&](const seen& entry) noexcept {
+      const std::size_t n = step(entry, wanted);
+      switch (take<Mode>(*entry.page, n)) {
+        case take_result::taken:
+          break;
+        case take_result::overflow:
+          return gup_error::overflow;
+        case take_result::dead:
+          // The mapping holds its page, so the take cannot fail unless the host has lost count.
+          if constexpr (diagnosing_space<Space>) space_.broken_mapping(address);
+          return gup_error::broken_mapping;
+      }
+      if (!longterm_allowed(*entry.page)) {
+        drop<Mode>(*entry.page, n);
+        return gup_error::not_longterm;
+      }
+      fill(entry, out, n);
+      held = n;
+      return gup_error::none;
+    });
+  }
+
+  static std::size_t step(const seen& entry, std::size_t wanted) noexcept {
+    return smaller(smaller(entry.run, wanted), max_at_once<Mode, page>);
+  }
+
+  // Asked after the take: only a held page cannot change its kind.
+  bool longterm_allowed([[maybe_unused]] page& taken) const noexcept {
+    if constexpr (longterm_page<page>)
+      return !has(flags_, foll::longterm) || traits::longterm_pinnable(compound_head(taken));
+    else
+      return true;
+  }
+
+  static void fill(const seen& entry, page** out, std::size_t n) noexcept {
+    out[0] = entry.page;
+    if constexpr (numbered_page<page>)
+      for (std::size_t i = 1; i != n; ++i) out[i] = &traits::nth_page(*entry.page, i);
+  }
+
+  void undo(gup_result& done) noexcept {
+    (void)drop_pages<Mode>(pages_, done.count);
+    for (std::size_t i = 0; i != done.count; ++i) pages_[i] = nullptr;
+    done.count = 0;
+  }
+
+  Space& space_;
+  foll flags_;
+  page** pages_;
+};
+
+template <class Space>
+[[nodiscard]] gup_error check_range(Space& space, std::uintptr_t start, std::size_t nr_pages) noexcept {
+  constexpr std::uintptr_t most = std::numeric_limits<std::uintptr_t>::max();
+  if (nr_pages == 0) return gup_error::no_pages;
+  if (start % Space::page_size != 0) return gup_error::misaligned;
+  if (nr_pages > most / Space::page_size) return gup_error::address_overflow;
+  const std::uintptr_t last = nr_pages * Space::page_size - 1;
+  if (start > most - last) return gup_error::address_overflow;
+  return space.contains(start, start + last) ? gup_error::none : gup_error::out_of_range;
+}
+
+template <hold Mode, class Space>
+gup_result gup(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, typename Space::page** pages,
+               bool fast) noexcept {
+  gup_error bad = check_flags(flags, Mode);
+  if (bad == gup_error::none && pages == nullptr) bad = gup_error::null_pages;
+  if (bad == gup_error::none) bad = check_range(space, start, nr_pages);
+  if (bad != gup_error::none) return {0, bad};
+  return walk<Mode, Space>(space, flags, pages).run(start, nr_pages, fast);
+}
+
+}  // namespace detail
+
+/// References to the pages of a range, each taken in the slow path, while its mapping is stable. May block.
+template <address_space Space>
+gup_result get_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                          typename Space::page** pages) noexcept {
+  return detail::gup<hold::reference>(space, start, nr_pages, flags, pages, false);
+}
+
+/// As get_user_pages, without a lock where the page is present. Linux: get_user_pages_fast().
+template <address_space Space>
+gup_result get_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                               typename Space::page** pages) noexcept {
+  return detail::gup<hold::reference>(space, start, nr_pages, flags, pages, true);
+}
+
+/// Pins on the pages of a range, each taken in the slow path, while its mapping is stable. May block.
+template <address_space Space>
+gup_result pin_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                          typename Space::page** pages) noexcept {
+  return detail::gup<hold::pin>(space, start, nr_pages, flags, pages, false);
+}
+
+/// As pin_user_pages, without a lock where the page is present.
+template <address_space Space>
+gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                               typename Space::page** pages) noexcept {
+  return detail::gup<hold::pin>(space, start, nr_pages, flags, pages, true);
+}
+
+}  // namespace pinref

@@ -1,0 +1,177 @@
+#pragma once
+
+/// \file
+/// page_table: the default host's address space: areas of demand-zero memory and an entry for each page.
+///
+/// Look-ups read one entry and take no lock. Everything that changes entries holds the table's mutex. Each entry holds a
+/// reference to its page.
+///
+/// When not to use it: to describe memory that the program itself runs in. Addresses here are the host's own.
+///
+/// Example:
+///
+///     pinref::page_table space{arena, 0x100000, 1024};           // 1024 pages from this address on
+///     space.map(0x100000, 16, pinref::protection::read_write);
+///     pinref::frame* pages[16];
+///     auto pinned = pinref::pin_user_pages_fast(space, 0x100000, 16, pinref::foll::write, pages);
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include "pinref/gup/address_space.hpp"
+#include "pinref/host/frame_arena.hpp"
+#include "pinref/page/page.hpp"
+
+namespace pinref {
+
+/// What an area allows.
+enum class protection : unsigned char { none, read, read_write };
+
+template <class Ref>
+class basic_page_table {
+ public:
+  using arena = basic_frame_arena<Ref>;
+  using page = basic_frame<Ref>;
+  static constexpr std::size_t page_size = arena::frame_size;
+  static constexpr std::size_t huge_pages = arena::frames_per_block;
+
+  /// `nr_pages` pages of addresses from `base` on, a multiple of page_size. Check `valid()`.
+  basic_page_table(arena& frames, std::uintptr_t base, std::size_t nr_pages) noexcept
+      : arena_(frames), base_(base), entries_(new (std::nothrow) entry[nr_pages]) {
+    if (entries_ != nullptr) nr_pages_ = nr_pages;
+  }
+  basic_page_table(const basic_page_table&) = delete;
+  basic_page_table& operator=(const basic_page_table&) = delete;
+  ~basic_page_table() { unmap(base_, nr_pages_); }
+
+  [[nodiscard]] bool valid() const noexcept { return entries_ != nullptr; }
+  [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept {
+    return first >= base_ && last >= first && (last - base_) / page_size < nr_pages_;
+  }
+
+  /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay; narrowing the protection
+  /// write-protects or hides them. False, and nothing changed, if the range leaves the table.
+  bool map(std::uintptr_t address, std::size_t n, protection allowed) noexcept {
+    if (!covers(address, n)) return false;
+    const std::lock_guard guard{mutex_};
+    for (std::size_t i = index(address), end = i + n; i != end; ++i) {
+      entries_[i].allowed = allowed;
+      if (allowed != protection::read_write) entries_[i].word.fetch_and(~writable, std::memory_order_relaxed);
+    }
+    return true;
+  }
+
+  /// Maps a page the caller has a reference to; the table takes that reference over and drops what was mapped before. A
+  /// compound page is mapped whole, `address` being on its boundary. False, and nothing changed, if it does not fit or the area does
+  /// not allow it.
+  bool map_page(std::uintptr_t address, page& head, protection allowed) noexcept {
+    const std::size_t n = head.nr_pages();
+    if (!covers(address, n) || index(address) % n != 0 || allowed == protection::none) return false;
+    const std::lock_guard guard{mutex_};
+    const std::size_t first = index(address);
+    for (std::size_t i = first; i != first + n; ++i)
+      if (entries_[i].allowed < allowed) return false;
+    for (std::size_t i = first; i != first + n; ++i) clear(i);
+    for (std::size_t i = 0; i != n; ++i) set(first + i, page_traits<page>::nth_page(head, i), allowed, n > 1);
+    return true;
+  }
+
+  /// Ends the areas in the range and drops their pages. A huge page is unmapped whole if the range touches it. Pins outlive it.
+  void unmap(std::uintptr_t address, std::size_t n) noexcept {
+    if (!covers(address, n)) return;
+    const std::lock_guard guard{mutex_};
+    for (std::size_t i = index(address), end = i + n; i != end; ++i) {
+      entries_[i].allowed = protection::none;
+      clear(i);
+    }
+  }
+
+  /// Takes the write permission from the entry at an address; the next write faults. Ask page_dma_pinned afterwards.
+  void write_protect(std::uintptr_t address) noexcept {
+    const std::lock_guard guard{mutex_};
+    entries_[index(address)].word.fetch_and(~writable, std::memory_order_relaxed);
+  }
+
+  // The address_space contract.
+
+  [[nodiscard]] mapping<page> lookup(std::uintptr_t address, foll flags) const noexcept {
+    const std::size_t i = index(address);
+    // (H5) pairs with (H6): the page is seen as it was filled before it was mapped.
+    const std::uint64_t word = entries_[i].word.load(std::memory_order_acquire);
+    const std::uint64_t needed = has(flags, foll::write) ? present | writable : present;
+    if ((word & needed) != needed) return {};
+    return {&arena_.frame_at(word >> frame_shift), word, (word & huge) != 0 ? huge_pages - i % huge_pages : 1};
+  }
+
+  [[nodiscard]] bool recheck(std::uintptr_t address, const mapping<page>& seen) const noexcept {
+    return entries_[index(address)].word.load(std::memory_order_relaxed) == seen.token;
+  }
+
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
+    const std::lock_guard guard{mutex_};
+    const std::size_t i = index(address);
+    const protection wanted = has(flags, foll::write) ? protection::read_write : protection::read;
+    if (entries_[i].allowed == protection::none) return gup_error::not_mapped;
+    if (entries_[i].allowed < wanted) return gup_error::no_permission;
+    const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
+    if ((word & present) == 0) {
+      if (has(flags, foll::nofault)) return gup_error::not_mapped;
+      page* const fresh = arena_.allocate();
+      if (fresh == nullptr) return gup_error::no_memory;
+      std::memset(arena_.data(*fresh), 0, page_size);
+      set(i, *fresh, entries_[i].allowed, false);
+    } else if (wanted == protection::read_write) {
+      entries_[i].word.fetch_or(writable, std::memory_order_relaxed);
+    }
+    return use(lookup(address, flags));
+  }
+
+ private:
+  static constexpr std::uint64_t present = 1;
+  static constexpr std::uint64_t writable = 2;
+  static constexpr std::uint64_t huge = 4;
+  static constexpr unsigned frame_shift = 12;
+
+  struct entry {
+    typename Ref::sync::template atomic<std::uint64_t> word{0};
+    protection allowed = protection::none;  // of the area; under the mutex
+  };
+
+  [[nodiscard]] std::size_t index(std::uintptr_t address) const noexcept { return (address - base_) / page_size; }
+  [[nodiscard]] bool covers(std::uintptr_t address, std::size_t n) const noexcept {
+    return n != 0 && address % page_size == 0 && address >= base_ && index(address) <= nr_pages_ && n <= nr_pages_ - index(address);
+  }
+
+  void set(std::size_t i, page& mapped, protection allowed, bool is_huge) noexcept {
+    const std::uint64_t bits = present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
+    // (H6) pairs with (H5): a frame is reused, so what it holds now was written after its life began.
+    entries_[i].word.store(arena_.frame_number(mapped) << frame_shift | bits, std::memory_order_release);
+  }
+
+  // Drops the page at an index, a huge one from all its entries.
+  void clear(std::size_t i) noexcept {
+    const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
+    if ((word & present) == 0) return;
+    const std::size_t n = (word & huge) != 0 ? huge_pages : 1;
+    const std::size_t first = i - i % n;
+    for (std::size_t k = first; k != first + n; ++k) entries_[k].word.store(0, std::memory_order_relaxed);
+    (void)put_page(arena_.frame_at(word >> frame_shift));
+  }
+
+  arena& arena_;
+  std::uintptr_t base_;
+  std::size_t nr_pages_ = 0;
+  std::unique_ptr<entry[]> entries_;
+  mutable std::mutex mutex_;
+};
+
+using page_table = basic_page_table<page_ref<>>;
+
+}  // namespace pinref

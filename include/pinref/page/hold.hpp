@@ -1,0 +1,90 @@
+#pragma once
+
+/// \file
+/// Taking and dropping holders of one page, in either mode: the two choke points that every call above goes through.
+///
+/// When not to use it: from a host. The named calls of page.hpp and gup/ are the interface; these are their common body.
+///
+/// Example:
+///
+///     if (pinref::detail::take<pinref::hold::pin>(page, 1) == pinref::take_result::taken)
+///       pinref::detail::drop<pinref::hold::pin>(page, 1);
+///
+/// Source: Linux try_get_folio() (the head is read again after the take), gup_put_folio().
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "pinref/page/page_traits.hpp"
+
+namespace pinref {
+
+/// The two ways to hold a page. Linux: FOLL_GET and FOLL_PIN.
+enum class hold : unsigned char { reference, pin };
+
+namespace detail {
+
+template <hold Mode, class Page>
+inline constexpr std::size_t max_at_once = [] {
+  using ref = std::remove_cvref_t<decltype(page_traits<Page>::ref(std::declval<Page&>()))>;
+  return Mode == hold::pin ? ref::max_pins_at_once : ref::max_references_at_once;
+}();
+
+template <class Page>
+[[nodiscard]] std::size_t idle_level([[maybe_unused]] Page& head) noexcept {
+  if constexpr (idle_page<Page>)
+    return static_cast<std::size_t>(page_traits<Page>::idle_level(head));
+  else
+    return 0;
+}
+
+/// Calls the host for what a release made of the page.
+template <class Page>
+release_result settle_release([[maybe_unused]] Page& head, release_result result) noexcept {
+  if constexpr (freeable_page<Page>)
+    if (result == release_result::last) page_traits<Page>::free_page(head);
+  if constexpr (idle_page<Page>)
+    if (result == release_result::idle) page_traits<Page>::on_idle(head);
+  return result;
+}
+
+/// Drops n holders of a head page, n at most max_at_once.
+template <hold Mode, class Page>
+release_result drop_head(Page& head, std::size_t n) noexcept {
+  if (page_immortal(head)) return release_result::released;
+  auto& ref = page_traits<Page>::ref(head);
+  if constexpr (Mode == hold::pin)
+    return settle_release(head, ref.unpin(n, idle_level(head)));
+  else
+    return settle_release(head, ref.put(n, idle_level(head)));
+}
+
+/// Drops n holders of the page, n at most max_at_once. The caller holds them, so the head cannot change.
+template <hold Mode, class Page>
+release_result drop(Page& page, std::size_t n) noexcept {
+  return drop_head<Mode>(compound_head(page), n);
+}
+
+/// Takes n holders of a page that may be dying, or on its way into or out of a compound page.
+template <hold Mode, class Page>
+[[nodiscard]] take_result take(Page& page, std::size_t n) noexcept {
+  for (;;) {
+    Page& head = compound_head(page);
+    if (page_immortal(head)) return take_result::taken;
+    auto& ref = page_traits<Page>::ref(head);
+    const take_result result = Mode == hold::pin ? ref.try_pin(n) : ref.try_get(n);
+    if (result != take_result::taken) return result;
+    if constexpr (compound_page<Page>)
+      // The page may have been split off, or its head reused, before the take: only a head read after it is certain.
+      if (&compound_head(page) != &head) [[unlikely]] {
+        drop_head<Mode>(head, n);
+        continue;
+      }
+    return take_result::taken;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace pinref

@@ -1,0 +1,88 @@
+#pragma once
+
+/// \file
+/// One page: get, put, pin, unpin and the questions about it.
+///
+/// Every call takes any page of a compound page and counts on its head. Immortal pages are taken and released freely and
+/// never counted. Where the host has `free_page` or `on_idle`, the release that ends a page calls it.
+///
+/// When not to use it: for pages that are reached through an address that may change under you. `pin_user_pages` looks the
+/// address up and checks it again after the pin.
+///
+/// Example:
+///
+///     if (pinref::try_pin_page(frame) == pinref::take_result::taken) {
+///       read_into(frame);                                        // page_dma_pinned(frame) is true
+///       (void)pinref::unpin_user_page(frame);
+///     }
+///
+/// Memory order, progress and limits of n are those of `page_ref`. Nothing here blocks unless the host's hooks do.
+
+#include <cstddef>
+
+#include "pinref/page/hold.hpp"
+#include "pinref/page/page_traits.hpp"
+
+namespace pinref {
+
+/// Takes n more references of a page the caller holds. Linux: get_page().
+template <host_page Page>
+[[nodiscard]] take_result get_page(Page& page, std::size_t n = 1) noexcept {
+  Page& head = compound_head(page);
+  return page_immortal(head) ? take_result::taken : page_traits<Page>::ref(head).get(n);
+}
+
+/// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not try_get_page(),
+/// which only guards against overflow.
+template <host_page Page>
+[[nodiscard]] take_result try_get_page(Page& page, std::size_t n = 1) noexcept {
+  return detail::take<hold::reference>(page, n);
+}
+
+/// Releases n references. Linux: put_page().
+template <host_page Page>
+[[nodiscard]] release_result put_page(Page& page, std::size_t n = 1) noexcept {
+  return detail::drop<hold::reference>(page, n);
+}
+
+/// Pins a page n times; it may be free. Linux: try_grab_folio() with FOLL_PIN.
+template <host_page Page>
+[[nodiscard]] take_result try_pin_page(Page& page, std::size_t n = 1) noexcept {
+  return detail::take<hold::pin>(page, n);
+}
+
+/// Releases one pin. Linux: unpin_user_page().
+template <host_page Page>
+[[nodiscard]] release_result unpin_user_page(Page& page) noexcept {
+  return detail::drop<hold::pin>(page, 1);
+}
+
+/// Plain references at some instant, pins not among them. Order: none. Linux: page_count().
+template <host_page Page>
+[[nodiscard]] auto page_ref_count(Page& page) noexcept {
+  return page_traits<Page>::ref(compound_head(page)).count();
+}
+
+/// Pins at some instant; of a compound page, those of all its pages. Order: none. Linux has none for small pages.
+template <host_page Page>
+[[nodiscard]] auto page_pin_count(Page& page) noexcept {
+  return page_traits<Page>::ref(compound_head(page)).pins();
+}
+
+/// May a device be touching the page? Never false for a pinned page. A read-modify-write one may decide on: clear or
+/// write-protect the mapping, ask, and either the pinner is seen or it sees the mapping gone. Linux:
+/// folio_maybe_dma_pinned(), which needs a full barrier before it.
+template <host_page Page>
+[[nodiscard]] bool page_dma_pinned(Page& page) noexcept {
+  Page& head = compound_head(page);
+  return !page_immortal(head) && page_traits<Page>::ref(head).dma_pinned();
+}
+
+/// The same by a plain load, for scanners and statistics: nothing may be concluded from false.
+template <host_page Page>
+[[nodiscard]] bool page_dma_pinned_hint(Page& page) noexcept {
+  Page& head = compound_head(page);
+  return !page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
+}
+
+}  // namespace pinref

@@ -1,0 +1,114 @@
+#pragma once
+
+/// \file
+/// page_traits: the host's contract, one small capability at a time.
+///
+/// A host tells pinref about its page descriptor by specializing `page_traits` with static functions. Only `ref` is required.
+/// Each further capability is a concept of its own; an algorithm asks for what it uses and names what is missing.
+///
+///     capability      functions of page_traits<Page>                            asked for by
+///     host_page       ref(page) -> reference word                               everything
+///     compound_page   head(page) -> Page&, nr_pages(head) -> count              optional: tails count on their head
+///     numbered_page   frame_number(page) -> integer, nth_page(page, i)          ranges of contiguous pages
+///     lockable_page   lock(page), unlock(page); may block                       dirty release
+///     dirty_page      dirty(page) -> bool, set_dirty(page)                      dirty release
+///     idle_page       idle_level(page) -> 0 or 1, on_idle(page)                 optional: device pages
+///     immortal_page   immortal(page) -> bool                                    optional: never counted, never freed
+///     longterm_page   longterm_pinnable(page) -> bool                           optional: refuses FOLL_LONGTERM
+///     freeable_page   free_page(head): called by the last release               optional, required by gup
+///
+/// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
+/// descriptor that may be dying: `head` and `ref` run before anything is held.
+///
+/// When not to use it: to wrap a host's page in a class of pinref's. The descriptor stays the host's own.
+///
+/// Example:
+///
+///     struct frame { pinref::page_ref<> ref; };
+///     template <> struct pinref::page_traits<frame> {
+///       static auto& ref(frame& page) noexcept { return page.ref; }
+///     };
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "pinref/ref/reference_word.hpp"
+
+namespace pinref {
+
+/// Specialize it for the host's page descriptor.
+template <class Page>
+struct page_traits;
+
+template <class Page>
+concept host_page = requires(Page& page) {
+  { page_traits<Page>::ref(page) } noexcept;
+  requires reference_word<std::remove_cvref_t<decltype(page_traits<Page>::ref(page))>>;
+};
+
+template <class Page>
+concept compound_page = requires(Page& page) {
+  { page_traits<Page>::head(page) } noexcept -> std::same_as<Page&>;
+  { page_traits<Page>::nr_pages(page) } noexcept -> std::convertible_to<std::size_t>;
+};
+
+template <class Page>
+concept numbered_page = requires(Page& page, std::size_t i) {
+  { page_traits<Page>::frame_number(page) } noexcept -> std::convertible_to<std::uint64_t>;
+  { page_traits<Page>::nth_page(page, i) } noexcept -> std::same_as<Page&>;
+};
+
+template <class Page>
+concept lockable_page = requires(Page& page) {
+  { page_traits<Page>::lock(page) } noexcept;
+  { page_traits<Page>::unlock(page) } noexcept;
+};
+
+template <class Page>
+concept dirty_page = requires(Page& page) {
+  { page_traits<Page>::dirty(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::set_dirty(page) } noexcept;
+};
+
+template <class Page>
+concept idle_page = requires(Page& page) {
+  { page_traits<Page>::idle_level(page) } noexcept -> std::convertible_to<std::size_t>;
+  { page_traits<Page>::on_idle(page) } noexcept;
+};
+
+template <class Page>
+concept immortal_page = requires(Page& page) {
+  { page_traits<Page>::immortal(page) } noexcept -> std::same_as<bool>;
+};
+
+template <class Page>
+concept longterm_page = requires(Page& page) {
+  { page_traits<Page>::longterm_pinnable(page) } noexcept -> std::same_as<bool>;
+};
+
+template <class Page>
+concept freeable_page = requires(Page& page) {
+  { page_traits<Page>::free_page(page) } noexcept;
+};
+
+/// The page that counts for this one: its head if it is part of a compound page, else itself. Linux: compound_head().
+template <host_page Page>
+[[nodiscard]] Page& compound_head(Page& page) noexcept {
+  if constexpr (compound_page<Page>)
+    return page_traits<Page>::head(page);
+  else
+    return page;
+}
+
+/// Is this page outside all counting, as Linux's zero page is?
+template <host_page Page>
+[[nodiscard]] bool page_immortal([[maybe_unused]] Page& page) noexcept {
+  if constexpr (immortal_page<Page>)
+    return page_traits<Page>::immortal(page);
+  else
+    return false;
+}
+
+}  // namespace pinref

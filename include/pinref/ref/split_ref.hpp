@@ -1,0 +1,108 @@
+#pragma once
+
+/// \file
+/// page_ref for split_layout: holders in one word, the pins among them in another.
+///
+/// When not to use it: see `split_layout`. A pin or unpin is two locked operations on one line, and a snapshot is two loads
+/// that may belong to different instants.
+///
+/// Example:
+///
+///     pinref::page_ref<pinref::split> ref;
+///     ref.reset();
+///     if (ref.try_pin() == pinref::take_result::taken) (void)ref.unpin();
+///
+/// Source: Linux try_grab_folio() and gup_put_folio() for large folios.
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+
+#include "pinref/ref/page_ref.hpp"
+#include "pinref/word/split_layout.hpp"
+
+namespace pinref {
+
+/// The members are those of the primary template and mean the same.
+template <std::unsigned_integral Word, unsigned Takers, class Sync>
+class page_ref<split_layout<Word, Takers>, Sync> {
+ public:
+  using layout = split_layout<Word, Takers>;
+  using sync = Sync;
+
+  static constexpr std::size_t max_references_at_once = detail::clamp_to_size(layout::max_references_at_once);
+  static constexpr std::size_t max_pins_at_once = detail::clamp_to_size(layout::max_pins_at_once);
+
+  constexpr page_ref() noexcept : page_ref(layout{}) {}
+  constexpr explicit page_ref(layout state) noexcept : holders_(state.holders()), pins_(state.pins()) {}
+  page_ref(const page_ref&) = delete;
+  page_ref& operator=(const page_ref&) = delete;
+
+  void reset(std::size_t n = 1) noexcept {
+    pins_.store(0, std::memory_order_relaxed);
+    holders_.store(static_cast<Word>(n));
+  }
+
+  [[nodiscard]] take_result get(std::size_t n = 1) noexcept {
+    if (n > max_references_at_once) return take_result::overflow;
+    return holders_.take_held(static_cast<Word>(n));
+  }
+
+  [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept {
+    if (n > max_references_at_once) return take_result::overflow;
+    return holders_.take(static_cast<Word>(n));
+  }
+
+  [[nodiscard]] take_result try_get_if_alive(std::size_t n = 1) noexcept {
+    if (n > max_references_at_once) return take_result::overflow;
+    return holders_.take_if_alive(static_cast<Word>(n));
+  }
+
+  [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+    if (n > max_references_at_once) return release_result::underflow;
+    return holders_.release(static_cast<Word>(n), static_cast<Word>(idle_level));
+  }
+
+  [[nodiscard]] release_result put_sole(std::size_t idle_level = 0) noexcept {
+    return holders_.release_sole(static_cast<Word>(idle_level));
+  }
+
+  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept {
+    if (const take_result held = try_get(n); held != take_result::taken) return held;
+    // (S1) pairs with (S3): a look at the mapping after the pin is decisive against an unmapper that asks dma_pinned().
+    pins_.fetch_add(static_cast<Word>(n), std::memory_order_acquire);
+    return take_result::taken;
+  }
+
+  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+    if (n > max_pins_at_once) return release_result::underflow;
+    const Word count = static_cast<Word>(n);
+    // (S2) pairs with (S3): who finds the page unpinned sees what the device's owner did with it.
+    if (pins_.fetch_sub(count, std::memory_order_release) < count) [[unlikely]] {
+      pins_.fetch_add(count, std::memory_order_relaxed);
+      return release_result::underflow;
+    }
+    return holders_.release(count, static_cast<Word>(idle_level));
+  }
+
+  [[nodiscard]] bool freeze(std::size_t n) noexcept { return n != 0 && holders_.freeze(static_cast<Word>(n)); }
+  void unfreeze(std::size_t n) noexcept { holders_.store(static_cast<Word>(n)); }
+
+  [[nodiscard]] bool dma_pinned() noexcept {
+    // (S3) pairs with (S1), (S2): as a read-modify-write it comes before a pin or sees it.
+    return pins_.fetch_add(0, std::memory_order_acq_rel) != 0;
+  }
+  [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
+
+  [[nodiscard]] layout snapshot() const noexcept { return {holders_.load(), pins_.load(std::memory_order_relaxed)}; }
+  [[nodiscard]] auto count() const noexcept { return snapshot().references(); }
+  [[nodiscard]] auto pins() const noexcept { return snapshot().pins(); }
+
+ private:
+  using atomic = typename Sync::template atomic<Word>;
+
+  zoned_word<Word, Takers, Sync> holders_;
+  atomic pins_;
+};
+
+}  // namespace pinref

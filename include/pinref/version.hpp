@@ -1,0 +1,15 @@
+#pragma once
+
+/// \file
+/// version.hpp: the version of the library, for the preprocessor.
+///
+/// When not to use it: to ask a build system for a version; Meson, CMake and pkg-config know it themselves.
+///
+/// Example:
+///
+///     #include <pinref/version.hpp>
+///     static_assert(PINREF_VERSION_MAJOR == 0 && PINREF_VERSION_MINOR >= 1);
+
+#define PINREF_VERSION_MAJOR 0
+#define PINREF_VERSION_MINOR 1
+#define PINREF_VERSION_PATCH 0

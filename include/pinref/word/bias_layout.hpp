@@ -1,0 +1,86 @@
+#pragma once
+
+/// \file
+/// bias_layout: references and pins in one word, a pin being worth `pin_bias` references.
+///
+/// The value type is plain constexpr arithmetic on a word that somebody else loads and stores. Widths are free, so that a
+/// test can visit every state of an 8-bit word.
+///
+/// When not to use it: on its own from several threads. `page_ref` is the atomic word around it.
+///
+/// Example:
+///
+///     constexpr pinref::bias64 word = pinref::bias64::of(2, 3);
+///     static_assert(word.references() == 2 && word.pins() == 3 && word.maybe_pinned());
+///
+/// Source: Linux GUP_PIN_COUNTING_BIAS and folio_maybe_dma_pinned().
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "pinref/word/zones.hpp"
+
+namespace pinref {
+
+/// `Word` holds `references + pins * 2^PinShift`; see `zones` for `Takers`.
+///
+/// With `exact_pins` the reference field is so wide that nobody fills it: counts below 2^(PinShift-1) references are exact,
+/// and up to as many releases too many cannot hide a pin, because the pin count is rounded to the nearest bias. Without it
+/// the fields overlap as in Linux: "not pinned" is certain, "pinned" means pinned or at least `pin_bias` references.
+template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers>
+class bias_layout {
+ public:
+  using word_type = Word;
+  using zones = pinref::zones<Word, Takers>;
+  using signed_word = std::make_signed_t<Word>;
+
+  static_assert(PinShift < zones::bits - 1, "pinref: PinShift leaves no room for pins below the sign bit");
+
+  static constexpr Word pin_bias = static_cast<Word>(Word{1} << PinShift);
+  static constexpr bool exact_pins = PinShift >= 32;
+  /// Largest n of one bulk take or release of references, and of pins.
+  static constexpr Word max_references_at_once = zones::max_delta;
+  static constexpr Word max_pins_at_once = static_cast<Word>(zones::max_delta / pin_bias);
+  static_assert(max_pins_at_once > 0, "pinref: this word is too small for so many takers");
+
+  /// A dead page.
+  constexpr bias_layout() noexcept = default;
+  /// The word as it stands in memory.
+  constexpr explicit bias_layout(Word raw) noexcept : raw_(raw) {}
+  /// A live page with these holders. Precondition: the sum stays below `zones::sign`.
+  [[nodiscard]] static constexpr bias_layout of(Word references, Word pins = 0) noexcept {
+    return bias_layout{static_cast<Word>(references + pins * pin_bias)};
+  }
+
+  [[nodiscard]] constexpr Word raw() const noexcept { return raw_; }
+  [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(raw_); }
+
+  /// Plain references. Negative on an exact layout when more was put than was taken: pins lent them.
+  [[nodiscard]] constexpr signed_word references() const noexcept {
+    if (zone() == zone::dead) return 0;
+    return static_cast<signed_word>(raw_ - pins() * pin_bias);
+  }
+
+  /// Pins; 0 on a dead page. Exact, or an upper bound: see `exact_pins`.
+  [[nodiscard]] constexpr Word pins() const noexcept {
+    if (zone() == zone::dead) return 0;
+    constexpr Word half = exact_pins ? pin_bias / 2 : 0;
+    return static_cast<Word>(static_cast<Word>(raw_ + half) >> PinShift);
+  }
+
+  /// Never false for a pinned page.
+  [[nodiscard]] constexpr bool maybe_pinned() const noexcept { return pins() != 0; }
+
+  friend constexpr bool operator==(bias_layout, bias_layout) noexcept = default;
+
+ private:
+  Word raw_ = zones::dead;
+};
+
+/// The default: pins exact below 2^31 references, 2^31 - 1 pins.
+using bias64 = bias_layout<std::uint64_t, 32>;
+/// 4 bytes a page and the arithmetic of a Linux small page: 2 097 151 pins, "maybe pinned" from 1024 references.
+using bias32 = bias_layout<std::uint32_t, 10>;
+
+}  // namespace pinref

@@ -1,0 +1,71 @@
+#pragma once
+
+/// \file
+/// split_layout: a reference count and a pin count in two words, as Linux keeps them for large folios.
+///
+/// Every pin holds a reference too, so the reference word alone decides life and death, and pins are exact. The price is a
+/// second locked operation for each pin and unpin.
+///
+/// When not to use it: for new code. It is here to be compared with `bias_layout`, and for hosts that must mirror
+/// Linux's large folios.
+///
+/// Example:
+///
+///     constexpr pinref::split word = pinref::split::of(2, 3);
+///     static_assert(word.references() == 2 && word.pins() == 3);
+///
+/// Source: Linux struct folio, _refcount and _pincount.
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "pinref/word/zones.hpp"
+
+namespace pinref {
+
+template <std::unsigned_integral Word, unsigned Takers>
+class split_layout {
+ public:
+  using word_type = Word;
+  using zones = pinref::zones<Word, Takers>;
+  using signed_word = std::make_signed_t<Word>;
+
+  static constexpr bool exact_pins = true;
+  static constexpr Word max_references_at_once = zones::max_delta;
+  static constexpr Word max_pins_at_once = zones::max_delta;
+
+  /// A dead page.
+  constexpr split_layout() noexcept = default;
+  /// The two words as they stand in memory: holders of any kind, and pins among them.
+  constexpr split_layout(Word holders, Word pins) noexcept : holders_(holders), pins_(pins) {}
+  /// A live page with these holders. Precondition: the sum stays below `zones::sign`.
+  [[nodiscard]] static constexpr split_layout of(Word references, Word pins = 0) noexcept {
+    return {static_cast<Word>(references + pins), pins};
+  }
+
+  [[nodiscard]] constexpr Word holders() const noexcept { return holders_; }
+  [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(holders_); }
+
+  /// Plain references. Negative when more was put than was taken: pins lent them.
+  [[nodiscard]] constexpr signed_word references() const noexcept {
+    if (zone() == zone::dead) return 0;
+    return static_cast<signed_word>(holders_ - pins_);
+  }
+
+  /// Pins; 0 on a dead page. Exact.
+  [[nodiscard]] constexpr Word pins() const noexcept { return zone() == zone::dead ? Word{0} : pins_; }
+
+  /// Never false for a pinned page.
+  [[nodiscard]] constexpr bool maybe_pinned() const noexcept { return pins() != 0; }
+
+  friend constexpr bool operator==(split_layout, split_layout) noexcept = default;
+
+ private:
+  Word holders_ = zones::dead;
+  Word pins_ = 0;
+};
+
+using split = split_layout<std::uint32_t>;
+
+}  // namespace pinref
