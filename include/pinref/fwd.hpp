@@ -18,9 +18,12 @@ namespace pinref {
 
 // word/
 enum class zone : unsigned char;
-template <std::unsigned_integral Word, unsigned Takers = 512> struct zones;
-template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 512> class bias_layout;
-template <std::unsigned_integral Word, unsigned Takers = 512> class split_layout;
+template <std::unsigned_integral Word, unsigned Takers = 512>
+struct zones;
+template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 512>
+class bias_layout;
+template <std::unsigned_integral Word, unsigned Takers = 512>
+class split_layout;
 using bias64 = bias_layout<std::uint64_t, 32>;
 using bias32 = bias_layout<std::uint32_t, 10>;
 using split = split_layout<std::uint32_t>;
@@ -29,12 +32,15 @@ using split = split_layout<std::uint32_t>;
 struct std_sync;
 enum class take_result : unsigned char;
 enum class release_result : unsigned char;
-template <std::unsigned_integral Word, unsigned Takers, class Sync> class zoned_word;
-template <class Layout = bias64, class Sync = std_sync> class page_ref;
+template <std::unsigned_integral Word, unsigned Takers, class Sync>
+class zoned_word;
+template <class Layout = bias64, class Sync = std_sync>
+class page_ref;
 
 // page/
 enum class hold : unsigned char;
-template <class Page> struct page_traits;
+template <class Page>
+struct page_traits;
 // compound_head  page_immortal  get_page  try_get_page  put_page  try_pin_page  unpin_user_page
 // page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint
 
@@ -42,16 +48,27 @@ template <class Page> struct page_traits;
 enum class gup_error : unsigned char;
 enum class foll : unsigned;
 struct gup_result;
-template <class Page> struct mapping;
+template <class Page>
+struct mapping;
 // get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast
-// unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range_dirty_lock
+// unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
 // unpin_user_folio  unpin_user_folio_dirty_lock  release_pages
+
+// observe/
+struct pin_totals;
+struct call_site;
+struct misuse;
+enum class misuse_kind : unsigned char;
+// accounted_ref  checked_ref
 
 // host/
 enum class protection : unsigned char;
-template <class Ref> class basic_frame;
-template <class Ref> class basic_frame_arena;
-template <class Ref> class basic_page_table;
+template <class Ref>
+class basic_frame;
+template <class Ref>
+class basic_frame_arena;
+template <class Ref>
+class basic_page_table;
 using frame = basic_frame<page_ref<>>;
 using frame_arena = basic_frame_arena<page_ref<>>;
 using page_table = basic_page_table<page_ref<>>;

@@ -3,17 +3,19 @@
 /// \file
 /// pinref: who holds this page, and is a device still touching its data?
 ///
-/// A page can be *referenced* (somebody keeps it from being freed) or *pinned* (a device, a NIC, io_uring or another process
-/// reads or writes its data behind the owner's back). Whoever evicts, writes back, copies on write, migrates or unmaps a
-/// page must tell the two apart. pinref counts both in one atomic word for each page and owns the protocols around it.
+/// A page can be *referenced* (somebody keeps it from being freed) or *pinned* (a device, a NIC, io_uring or another
+/// process reads or writes its data behind the owner's back). Whoever evicts, writes back, copies on write, migrates or
+/// unmaps a page must tell the two apart. pinref counts both in one atomic word for each page and owns the protocols
+/// around it.
 ///
 /// Floors, each including only lower ones:
 ///
-///     word/   what the bits mean                bias64, bias32, split
-///     ref/    the atomic word                   page_ref
-///     page/   the host's page                   page_traits, get_page, put_page, page_dma_pinned
-///     gup/    many pages of an address space    pin_user_pages, unpin_user_pages_dirty_lock
-///     host/   a ready host on mmap              frame_arena, page_table
+///     word/     what the bits mean               bias64, bias32, split
+///     ref/      the atomic word                  page_ref
+///     page/     the host's page                  page_traits, get_page, put_page, page_dma_pinned
+///     gup/      many pages of an address space   pin_user_pages, unpin_user_pages_dirty_lock
+///     observe/  wrappers of page_ref that count  accounted_ref, checked_ref
+///     host/     a ready host on mmap             frame_arena, page_table
 ///
 /// When not to use it: for objects that no device touches, std::shared_ptr or an intrusive counter is enough.
 ///
@@ -23,8 +25,8 @@
 ///     pinref::page_ref<> ref;
 ///     ref.reset();
 ///
-/// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI. host/ is a host: it maps
-/// memory and locks. Include `pinref/pinref.hpp` for everything but host/, whose headers are included by name.
+/// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI. This header is the
+/// core. observe/ and host/ print, map memory and lock; their headers are included by name.
 
 #include "pinref/fwd.hpp"
 #include "pinref/gup/address_space.hpp"

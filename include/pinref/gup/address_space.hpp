@@ -5,14 +5,17 @@
 ///
 /// A space names its `page` and `page_size` and answers three questions:
 ///
-/// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page if
+/// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page
+/// if
 ///   there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
-/// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take; a relaxed load
-///   is enough, the take orders it. Who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees
-///   the pin.
-/// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked for
-///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns what
-///   `use` returned; or it returns a reason without calling `use`.
+/// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take; a relaxed
+/// load
+///   is enough, the take orders it. Who changes or clears an entry and then asks `page_dma_pinned` is either seen here
+///   or sees the pin.
+/// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked
+/// for
+///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns
+///   what `use` returned; or it returns a reason without calling `use`.
 ///
 /// and `contains(first, last)`: does the space reach over these bytes, both included?
 ///
@@ -46,24 +49,26 @@ namespace pinref {
 /// What a look-up found.
 template <class Page>
 struct mapping {
-  Page* page = nullptr;      ///< the page at the address, or null
-  std::uint64_t token = 0;   ///< the entry it was read from, in the host's own terms
-  std::size_t run = 1;       ///< pages from this address on that the same entry maps contiguously
+  Page* page = nullptr;     ///< the page at the address, or null
+  std::uint64_t token = 0;  ///< the entry it was read from, in the host's own terms
+  std::size_t run = 1;      ///< pages from this address on that the same entry maps contiguously
 };
 
 template <class Space>
-concept address_space =
-    host_page<typename Space::page> && std::convertible_to<decltype(Space::page_size), std::size_t> &&
+concept address_space = host_page<typename Space::page> &&
+    std::convertible_to<decltype(Space::page_size), std::size_t> &&
     requires(Space& space, std::uintptr_t address, foll flags, const mapping<typename Space::page>& seen,
              gup_error (*use)(const mapping<typename Space::page>&)) {
-      { space.contains(address, address) } -> std::same_as<bool>;
-      { space.lookup(address, flags) } -> std::same_as<mapping<typename Space::page>>;
-      { space.recheck(address, seen) } -> std::same_as<bool>;
-      { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
-    };
+  { space.contains(address, address) } -> std::same_as<bool>;
+  { space.lookup(address, flags) } -> std::same_as<mapping<typename Space::page>>;
+  { space.recheck(address, seen) } -> std::same_as<bool>;
+  { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
+};
 
 /// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, a bug of the host.
 template <class Space>
-concept diagnosing_space = requires(Space& space, std::uintptr_t address) { space.broken_mapping(address); };
+concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
+  space.broken_mapping(address);
+};
 
 }  // namespace pinref

@@ -3,14 +3,16 @@
 /// \file
 /// get_user_pages, pin_user_pages and their fast forms: from a range of addresses to pages that stay.
 ///
-/// The fast path takes no lock: look the address up, take the head, look again at head and entry, give back on a mismatch and
-/// leave the page to the slow path, the host's `fault_in`. The look after the take is what makes it safe against
-/// "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
+/// The fast path takes no lock: look the address up, take the head, look again at head and entry, give back on a
+/// mismatch and leave the page to the slow path, the host's `fault_in`. The look after the take is what makes it safe
+/// against "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
 ///
-/// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages before
-/// it, which are held, with the reason. With `foll::all` it holds all or nothing. What a call undoes is exactly its own.
+/// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages
+/// before it, which are held, with the reason. With `foll::all` it holds all or nothing. What a call undoes is exactly
+/// its own.
 ///
-/// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding there.
+/// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding
+/// there.
 ///
 /// Example:
 ///
@@ -19,10 +21,10 @@
 ///     // ... the device writes to pages[0] .. pages[count - 1] ...
 ///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, count, true);
 ///
-/// Preconditions: `start` on a page boundary, `nr_pages` above zero, `pages` has room for them. Otherwise the call reports the
-/// error and touches neither counts nor `pages`. Memory order: acquire on every page. Progress: the fast path is lock-free,
-/// the slow path blocks where the host's `fault_in` does. Needs `free_page` of the host, for holders that
-/// are given back last.
+/// Preconditions: `start` on a page boundary, `nr_pages` above zero, `pages` has room for them. Otherwise the call
+/// reports the error and touches neither counts nor `pages`. Memory order: acquire on every page. Progress: the fast
+/// path is lock-free, the slow path blocks where the host's `fault_in` does. Needs `free_page` of the host, for holders
+/// that are given back last.
 ///
 /// Source: Linux get_user_pages(), pin_user_pages(), pin_user_pages_fast(); mm/gup.c documents the protocol.
 
@@ -56,8 +58,8 @@ class walk {
       page** const out = pages_ + done.count;
       std::size_t held = fast ? try_fast(address, out, nr_pages - done.count) : 0;
       if (held == 0) {
-        done.reason = has(flags_, foll::fast_only) ? gup_error::would_block
-                                                   : fault_in(address, out, nr_pages - done.count, held);
+        done.reason =
+            has(flags_, foll::fast_only) ? gup_error::would_block : fault_in(address, out, nr_pages - done.count, held);
         if (done.reason != gup_error::none) break;
       }
       done.count += held;
@@ -126,7 +128,7 @@ class walk {
   }
 
   void undo(gup_result& done) noexcept {
-    (void)drop_pages<Mode>(pages_, done.count);
+    (void)drop_pages<Mode, false>(pages_, done.count);
     for (std::size_t i = 0; i != done.count; ++i) pages_[i] = nullptr;
     done.count = 0;
   }

@@ -12,8 +12,8 @@
 ///
 ///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, n, true);   // a device wrote to them
 ///
-/// Memory order: release for each page; the dirty bit is set before the pin goes, so whoever freezes the page and then looks
-/// sees it. Progress: lock-free, except for the page lock of the dirty forms. Needs `free_page` of the host.
+/// Memory order: release for each page; the dirty bit is set before the pin goes, so whoever freezes the page and then
+/// looks sees it. Progress: lock-free, except for the page lock of the dirty forms. Needs `free_page` of the host.
 ///
 /// Source: Linux unpin_user_pages(), unpin_user_pages_dirty_lock(), unpin_user_page_range_dirty_lock(),
 /// unpin_user_folio(), release_pages().
@@ -28,7 +28,9 @@ namespace pinref {
 
 namespace detail {
 
-[[nodiscard]] constexpr std::size_t smaller(std::size_t a, std::size_t b) noexcept { return a < b ? a : b; }
+[[nodiscard]] constexpr std::size_t smaller(std::size_t a, std::size_t b) noexcept {
+  return a < b ? a : b;
+}
 
 /// Drops n holders of a head and adds them to the result.
 template <hold Mode, class Page>
@@ -44,8 +46,8 @@ void drop_run(Page& head, std::size_t n, gup_result& done) noexcept {
   }
 }
 
-/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever cleans
-/// it write-protects first and finds the pin.
+/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
+/// cleans it write-protects first and finds the pin.
 template <class Page>
 void dirty_locked(Page& head) noexcept {
   static_assert(lockable_page<Page>, "pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)");
@@ -59,7 +61,7 @@ void dirty_locked(Page& head) noexcept {
 
 /// Calls `run(head, n)` for each run of entries with one head; null entries neither count nor end a run.
 template <class Page, class Run>
-void for_each_run(Page* const* pages, std::size_t n, Run run) noexcept {
+void for_each_run(Page* const* pages, std::size_t n, Run& run) noexcept {
   Page* head = nullptr;
   std::size_t length = 0;
   for (std::size_t i = 0; i != n; ++i) {
@@ -75,12 +77,53 @@ void for_each_run(Page* const* pages, std::size_t n, Run run) noexcept {
   if (length != 0) run(*head, length);
 }
 
-template <hold Mode, class Page>
+/// Calls `run(head, n)` for each run of one head among n pages that follow each other by frame number.
+template <class Page, class Run>
+void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
+  static_assert(numbered_page<Page>,
+                "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
+  using traits = page_traits<Page>;
+  while (n != 0) {
+    Page& head = compound_head(*page);
+    std::size_t length = 1;
+    if constexpr (compound_page<Page>) {
+      const std::uint64_t end = traits::frame_number(head) + traits::nr_pages(head);
+      length = smaller(n, static_cast<std::size_t>(end - traits::frame_number(*page)));
+    }
+    n -= length;
+    // Found before the release, after which the descriptors may change hands.
+    Page* const next = n != 0 ? &traits::nth_page(*page, length) : nullptr;
+    run(head, length);
+    page = next;
+  }
+}
+
+/// The body of every release of an array or a range: one run of one head after the other.
+template <hold Mode, bool MakeDirty>
+struct drop_runs {
+  gup_result done;
+
+  template <class Page>
+  void operator()(Page& head, std::size_t length) noexcept {
+    if constexpr (MakeDirty) dirty_locked(head);
+    drop_run<Mode>(head, length, done);
+  }
+};
+
+template <hold Mode, bool MakeDirty, class Page>
 gup_result drop_pages(Page* const* pages, std::size_t n) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
-  gup_result done;
-  for_each_run(pages, n, [&done](Page& head, std::size_t length) noexcept { drop_run<Mode>(head, length, done); });
-  return done;
+  drop_runs<Mode, MakeDirty> drop;
+  for_each_run(pages, n, drop);
+  return drop.done;
+}
+
+template <bool MakeDirty, class Page>
+gup_result unpin_range(Page* first, std::size_t n) noexcept {
+  if (first == nullptr && n != 0) return {0, gup_error::null_pages};
+  drop_runs<hold::pin, MakeDirty> drop;
+  for_each_frame_run(first, n, drop);
+  return drop.done;
 }
 
 }  // namespace detail
@@ -88,70 +131,50 @@ gup_result drop_pages(Page* const* pages, std::size_t n) noexcept {
 /// Releases one pin of each of n pages.
 template <host_page Page>
 gup_result unpin_user_pages(Page* const* pages, std::size_t n) noexcept {
-  return detail::drop_pages<hold::pin>(pages, n);
+  return detail::drop_pages<hold::pin, false>(pages, n);
 }
 
-/// As unpin_user_pages; with `make_dirty` each page is marked dirty first, under its lock if it is clean. May block.
+/// As unpin_user_pages; with `make_dirty` each page is marked dirty first, under its lock if it is clean. May block
+/// then.
 template <host_page Page>
 gup_result unpin_user_pages_dirty_lock(Page* const* pages, std::size_t n, bool make_dirty) noexcept {
-  if (!make_dirty) return unpin_user_pages(pages, n);
-  if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
-  gup_result done;
-  detail::for_each_run(pages, n, [&done](Page& head, std::size_t length) noexcept {
-    detail::dirty_locked(head);
-    detail::drop_run<hold::pin>(head, length, done);
-  });
-  return done;
+  return make_dirty ? detail::drop_pages<hold::pin, true>(pages, n) : detail::drop_pages<hold::pin, false>(pages, n);
 }
 
-/// Releases one pin of each of n pages that follow each other by frame number, from `first` on. With `make_dirty`, marked
-/// dirty first. May block then. The pages may belong to several heads; neighbours of one head go together.
+/// Releases one pin of each of n pages that follow each other by frame number, from `first` on. They may belong to
+/// several heads; neighbours of one head go together. Linux: unpin_user_page_range_dirty_lock() without make_dirty.
+template <host_page Page>
+gup_result unpin_user_page_range(Page* first, std::size_t n) noexcept {
+  return detail::unpin_range<false>(first, n);
+}
+
+/// As unpin_user_page_range; with `make_dirty` each head is marked dirty first, under its lock if it is clean. May
+/// block then.
 template <host_page Page>
 gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool make_dirty) noexcept {
-  static_assert(numbered_page<Page>,
-                "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
-  using traits = page_traits<Page>;
-  if (first == nullptr && n != 0) return {0, gup_error::null_pages};
-  gup_result done;
-  while (n != 0) {
-    Page& head = compound_head(*first);
-    std::size_t run = 1;
-    if constexpr (compound_page<Page>) {
-      const std::uint64_t end = traits::frame_number(head) + traits::nr_pages(head);
-      run = detail::smaller(n, static_cast<std::size_t>(end - traits::frame_number(*first)));
-    }
-    n -= run;
-    // Found before the release, after which the descriptors may change hands.
-    Page* const next = n != 0 ? &traits::nth_page(*first, run) : nullptr;
-    if (make_dirty) detail::dirty_locked(head);
-    detail::drop_run<hold::pin>(head, run, done);
-    first = next;
-  }
-  return done;
+  return make_dirty ? detail::unpin_range<true>(first, n) : detail::unpin_range<false>(first, n);
 }
 
 /// Releases n pins of one folio at once.
 template <host_page Page>
 gup_result unpin_user_folio(Page& folio, std::size_t n) noexcept {
-  gup_result done;
-  detail::drop_run<hold::pin>(compound_head(folio), n, done);
-  return done;
+  detail::drop_runs<hold::pin, false> drop;
+  drop(compound_head(folio), n);
+  return drop.done;
 }
 
-/// As unpin_user_folio, marked dirty first. May block.
+/// As unpin_user_folio, marked dirty first, under its lock if it is clean. May block.
 template <host_page Page>
 gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n) noexcept {
-  Page& head = compound_head(folio);
-  if (n != 0) detail::dirty_locked(head);
-  gup_result done;
-  detail::drop_run<hold::pin>(head, n, done);
-  return done;
+  detail::drop_runs<hold::pin, true> drop;
+  if (n != 0) drop(compound_head(folio), n);
+  return drop.done;
 }
 
 /// Releases one reference of each of n pages: the other half of get_user_pages. Linux: release_pages().
 template <host_page Page>
 gup_result release_pages(Page* const* pages, std::size_t n) noexcept {
-  return detail::drop_pages<hold::reference>(pages, n);
+  return detail::drop_pages<hold::reference, false>(pages, n);
 }
 
 }  // namespace pinref

@@ -119,8 +119,8 @@ enum class gup_error : unsigned char {
 
 /// How far a call came and why it stopped there, together. With `none` the count is what was asked for.
 struct [[nodiscard]] gup_result {
-  std::size_t count = 0;                 ///< pages held, or released, by this call
-  gup_error reason = gup_error::none;    ///< why it stopped
+  std::size_t count = 0;               ///< pages held, or released, by this call
+  gup_error reason = gup_error::none;  ///< why it stopped
 
   [[nodiscard]] constexpr bool ok() const noexcept { return reason == gup_error::none; }
   friend constexpr bool operator==(gup_result, gup_result) noexcept = default;

@@ -58,8 +58,8 @@ class basic_frame {
     // (H3) pairs with (H4): who clears the bit reads the data it stands for.
     dirty_.store(1, std::memory_order_release);
   }
-  /// Clears the bit and returns what it was. Clear, then ask page_dma_pinned, then read the data: who is pinned meanwhile
-  /// is seen, or finds the bit clear and sets it again.
+  /// Clears the bit and returns what it was. Clear, then ask page_dma_pinned, then read the data: who is pinned
+  /// meanwhile is seen, or finds the bit clear and sets it again.
   [[nodiscard]] bool clear_dirty() noexcept {
     // (H4) pairs with (H3): reads the data of whoever set the bit.
     return dirty_.exchange(0, std::memory_order_acquire) != 0;

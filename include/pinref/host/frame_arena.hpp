@@ -1,7 +1,8 @@
 #pragma once
 
 /// \file
-/// frame_arena: memory from mmap in frames of 4 KiB and compound pages of 2 MiB, with a free list. The default host's allocator.
+/// frame_arena: memory from mmap in frames of 4 KiB and compound pages of 2 MiB, with a free list. The default host's
+/// allocator.
 ///
 /// Frames come with one reference and go back to the free list when the last holder, reference or pin, releases them.
 ///

@@ -3,8 +3,8 @@
 /// \file
 /// page_table: the default host's address space: areas of demand-zero memory and an entry for each page.
 ///
-/// Look-ups read one entry and take no lock. Everything that changes entries holds the table's mutex. Each entry holds a
-/// reference to its page.
+/// Look-ups read one entry and take no lock. Everything that changes entries holds the table's mutex. Each entry holds
+/// a reference to its page.
 ///
 /// When not to use it: to describe memory that the program itself runs in. Addresses here are the host's own.
 ///
@@ -55,8 +55,8 @@ class basic_page_table {
     return first >= base_ && last >= first && (last - base_) / page_size < nr_pages_;
   }
 
-  /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay; narrowing the protection
-  /// write-protects or hides them. False, and nothing changed, if the range leaves the table.
+  /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay; narrowing the
+  /// protection write-protects or hides them. False, and nothing changed, if the range leaves the table.
   bool map(std::uintptr_t address, std::size_t n, protection allowed) noexcept {
     if (!covers(address, n)) return false;
     const std::lock_guard guard{mutex_};
@@ -68,8 +68,8 @@ class basic_page_table {
   }
 
   /// Maps a page the caller has a reference to; the table takes that reference over and drops what was mapped before. A
-  /// compound page is mapped whole, `address` being on its boundary. False, and nothing changed, if it does not fit or the area does
-  /// not allow it.
+  /// compound page is mapped whole, `address` being on its boundary. False, and nothing changed, if it does not fit or
+  /// the area does not allow it.
   bool map_page(std::uintptr_t address, page& head, protection allowed) noexcept {
     const std::size_t n = head.nr_pages();
     if (!covers(address, n) || index(address) % n != 0 || allowed == protection::none) return false;
@@ -82,7 +82,8 @@ class basic_page_table {
     return true;
   }
 
-  /// Ends the areas in the range and drops their pages. A huge page is unmapped whole if the range touches it. Pins outlive it.
+  /// Ends the areas in the range and drops their pages. A huge page is unmapped whole if the range touches it. Pins
+  /// outlive it.
   void unmap(std::uintptr_t address, std::size_t n) noexcept {
     if (!covers(address, n)) return;
     const std::lock_guard guard{mutex_};
@@ -146,7 +147,8 @@ class basic_page_table {
 
   [[nodiscard]] std::size_t index(std::uintptr_t address) const noexcept { return (address - base_) / page_size; }
   [[nodiscard]] bool covers(std::uintptr_t address, std::size_t n) const noexcept {
-    return n != 0 && address % page_size == 0 && address >= base_ && index(address) <= nr_pages_ && n <= nr_pages_ - index(address);
+    return n != 0 && address % page_size == 0 && address >= base_ && index(address) <= nr_pages_ &&
+           n <= nr_pages_ - index(address);
   }
 
   void set(std::size_t i, page& mapped, protection allowed, bool is_huge) noexcept {

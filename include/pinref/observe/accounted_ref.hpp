@@ -3,8 +3,8 @@
 /// \file
 /// accounted_ref: a page_ref that counts pins acquired and released, as Linux's nr_foll_pin_acquired and _released do.
 ///
-/// Counts are in pages, monotonic, spread over cache lines by thread. Acquired minus released is the number of live pins at
-/// any moment when no call is under way, undo and bulk calls included, because every path ends in this word.
+/// Counts are in pages, monotonic, spread over cache lines by thread. Acquired minus released is the number of live
+/// pins at any moment when no call is under way, undo and bulk calls included, because every path ends in this word.
 ///
 /// When not to use it: on pages that nobody asks about. A plain `page_ref` pays nothing.
 ///

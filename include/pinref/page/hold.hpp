@@ -3,7 +3,8 @@
 /// \file
 /// Taking and dropping holders of one page, in either mode: the two choke points that every call above goes through.
 ///
-/// When not to use it: from a host. The named calls of page.hpp and gup/ are the interface; these are their common body.
+/// When not to use it: from a host. The named calls of page.hpp and gup/ are the interface; these are their common
+/// body.
 ///
 /// Example:
 ///

@@ -3,11 +3,11 @@
 /// \file
 /// One page: get, put, pin, unpin and the questions about it.
 ///
-/// Every call takes any page of a compound page and counts on its head. Immortal pages are taken and released freely and
-/// never counted. Where the host has `free_page` or `on_idle`, the release that ends a page calls it.
+/// Every call takes any page of a compound page and counts on its head. Immortal pages are taken and released freely
+/// and never counted. Where the host has `free_page` or `on_idle`, the release that ends a page calls it.
 ///
-/// When not to use it: for pages that are reached through an address that may change under you. `pin_user_pages` looks the
-/// address up and checks it again after the pin.
+/// When not to use it: for pages that are reached through an address that may change under you. `pin_user_pages` looks
+/// the address up and checks it again after the pin.
 ///
 /// Example:
 ///
@@ -32,8 +32,8 @@ template <host_page Page>
   return page_immortal(head) ? take_result::taken : page_traits<Page>::ref(head).get(n);
 }
 
-/// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not try_get_page(),
-/// which only guards against overflow.
+/// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not
+/// try_get_page(), which only guards against overflow.
 template <host_page Page>
 [[nodiscard]] take_result try_get_page(Page& page, std::size_t n = 1) noexcept {
   return detail::take<hold::reference>(page, n);

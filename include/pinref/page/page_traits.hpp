@@ -3,8 +3,9 @@
 /// \file
 /// page_traits: the host's contract, one small capability at a time.
 ///
-/// A host tells pinref about its page descriptor by specializing `page_traits` with static functions. Only `ref` is required.
-/// Each further capability is a concept of its own; an algorithm asks for what it uses and names what is missing.
+/// A host tells pinref about its page descriptor by specializing `page_traits` with static functions. Only `ref` is
+/// required. Each further capability is a concept of its own; an algorithm asks for what it uses and names what is
+/// missing.
 ///
 ///     capability      functions of page_traits<Page>                            asked for by
 ///     host_page       ref(page) -> reference word                               everything
@@ -44,53 +45,67 @@ struct page_traits;
 
 template <class Page>
 concept host_page = requires(Page& page) {
-  { page_traits<Page>::ref(page) } noexcept;
+  { page_traits<Page>::ref(page) }
+  noexcept;
   requires reference_word<std::remove_cvref_t<decltype(page_traits<Page>::ref(page))>>;
 };
 
 template <class Page>
 concept compound_page = requires(Page& page) {
-  { page_traits<Page>::head(page) } noexcept -> std::same_as<Page&>;
-  { page_traits<Page>::nr_pages(page) } noexcept -> std::convertible_to<std::size_t>;
+  { page_traits<Page>::head(page) }
+  noexcept->std::same_as<Page&>;
+  { page_traits<Page>::nr_pages(page) }
+  noexcept->std::convertible_to<std::size_t>;
 };
 
 template <class Page>
 concept numbered_page = requires(Page& page, std::size_t i) {
-  { page_traits<Page>::frame_number(page) } noexcept -> std::convertible_to<std::uint64_t>;
-  { page_traits<Page>::nth_page(page, i) } noexcept -> std::same_as<Page&>;
+  { page_traits<Page>::frame_number(page) }
+  noexcept->std::convertible_to<std::uint64_t>;
+  { page_traits<Page>::nth_page(page, i) }
+  noexcept->std::same_as<Page&>;
 };
 
 template <class Page>
 concept lockable_page = requires(Page& page) {
-  { page_traits<Page>::lock(page) } noexcept;
-  { page_traits<Page>::unlock(page) } noexcept;
+  { page_traits<Page>::lock(page) }
+  noexcept;
+  { page_traits<Page>::unlock(page) }
+  noexcept;
 };
 
 template <class Page>
 concept dirty_page = requires(Page& page) {
-  { page_traits<Page>::dirty(page) } noexcept -> std::same_as<bool>;
-  { page_traits<Page>::set_dirty(page) } noexcept;
+  { page_traits<Page>::dirty(page) }
+  noexcept->std::same_as<bool>;
+  { page_traits<Page>::set_dirty(page) }
+  noexcept;
 };
 
 template <class Page>
 concept idle_page = requires(Page& page) {
-  { page_traits<Page>::idle_level(page) } noexcept -> std::convertible_to<std::size_t>;
-  { page_traits<Page>::on_idle(page) } noexcept;
+  { page_traits<Page>::idle_level(page) }
+  noexcept->std::convertible_to<std::size_t>;
+  { page_traits<Page>::on_idle(page) }
+  noexcept;
 };
 
 template <class Page>
 concept immortal_page = requires(Page& page) {
-  { page_traits<Page>::immortal(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::immortal(page) }
+  noexcept->std::same_as<bool>;
 };
 
 template <class Page>
 concept longterm_page = requires(Page& page) {
-  { page_traits<Page>::longterm_pinnable(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::longterm_pinnable(page) }
+  noexcept->std::same_as<bool>;
 };
 
 template <class Page>
 concept freeable_page = requires(Page& page) {
-  { page_traits<Page>::free_page(page) } noexcept;
+  { page_traits<Page>::free_page(page) }
+  noexcept;
 };
 
 /// The page that counts for this one: its head if it is part of a compound page, else itself. Linux: compound_head().

@@ -3,9 +3,9 @@
 /// \file
 /// page_ref: the references and pins of one page in one atomic word.
 ///
-/// A *reference* keeps the page from being freed. A *pin* keeps it too, and says that a device, the kernel or another process
-/// may be reading or writing its data. Both are counted in the same word, so that one locked instruction takes either and one
-/// look tells them apart.
+/// A *reference* keeps the page from being freed. A *pin* keeps it too, and says that a device, the kernel or another
+/// process may be reading or writing its data. Both are counted in the same word, so that one locked instruction takes
+/// either and one look tells them apart.
 ///
 /// When not to use it: in memory that may be unmapped or given to another type while somebody can still try to take it.
 /// A failed take and a release both touch the word after the page has died, so descriptors must be type-stable (a frame
@@ -21,9 +21,9 @@
 ///     }
 ///     if (ref.put() == pinref::release_result::last) free_page();
 ///
-/// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger one is refused and changes nothing.
-/// n = 0 takes or releases nothing and reports the state. Every member is lock-free; takes and releases are wait-free as long
-/// as the page is alive and not at its limit.
+/// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger one is refused and changes
+/// nothing. n = 0 takes or releases nothing and reports the state. Every member is lock-free; takes and releases are
+/// wait-free as long as the page is alive and not at its limit.
 ///
 /// Source: Linux page_ref_add(), folio_try_get(), folio_put(), page_ref_freeze(), GUP_PIN_COUNTING_BIAS.
 
@@ -63,11 +63,12 @@ class page_ref {
   page_ref(const page_ref&) = delete;
   page_ref& operator=(const page_ref&) = delete;
 
-  /// Starts a life with n references, n >= 1. Precondition: the page is dead and the caller owns it alone. Order: release, so
-  /// that whoever takes the page sees it as prepared. Linux: init_page_count().
+  /// Starts a life with n references, n >= 1. Precondition: the page is dead and the caller owns it alone. Order:
+  /// release, so that whoever takes the page sees it as prepared. Linux: init_page_count().
   void reset(std::size_t n = 1) noexcept { word_.store(references(n)); }
 
-  /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux: folio_ref_add().
+  /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux:
+  /// folio_ref_add().
   [[nodiscard]] take_result get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return word_.take_held(references(n));
@@ -79,28 +80,28 @@ class page_ref {
     return word_.take(references(n));
   }
 
-  /// As try_get, with a look first: for scanners that meet many dead pages. A refusal costs one load and does not take the
-  /// cache line from others; a success costs more than try_get when the line is elsewhere.
+  /// As try_get, with a look first: for scanners that meet many dead pages. A refusal costs one load and does not take
+  /// the cache line from others; a success costs more than try_get when the line is elsewhere.
   [[nodiscard]] take_result try_get_if_alive(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return word_.take_if_alive(references(n));
   }
 
-  /// Releases n references. Order: release; acquire for the caller that gets `last`. `idle_level` 1 is for a page whose owner
-  /// never puts its own reference: `idle` then says that only that one is left. Linux: folio_put_refs().
+  /// Releases n references. Order: release; acquire for the caller that gets `last`. `idle_level` 1 is for a page whose
+  /// owner never puts its own reference: `idle` then says that only that one is left. Linux: folio_put_refs().
   [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n > max_references_at_once) return release_result::underflow;
     return word_.release(references(n), references(idle_level));
   }
 
-  /// As put of one reference, for a caller that expects to be the last holder: one locked operation instead of two if so, one
-  /// more if not.
+  /// As put of one reference, for a caller that expects to be the last holder: one locked operation instead of two if
+  /// so, one more if not.
   [[nodiscard]] release_result put_sole(std::size_t idle_level = 0) noexcept {
     return word_.release_sole(references(idle_level));
   }
 
-  /// Takes n pins of a page that may be dying or dead. Order: acquire, so that a look at the mapping after it is decisive
-  /// against an unmapper that asks dma_pinned(). Linux: try_grab_folio_fast() with FOLL_PIN.
+  /// Takes n pins of a page that may be dying or dead. Order: acquire, so that a look at the mapping after it is
+  /// decisive against an unmapper that asks dma_pinned(). Linux: try_grab_folio_fast() with FOLL_PIN.
   [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept {
     if (n > max_pins_at_once) return take_result::overflow;
     return word_.take(pins(n));
@@ -112,8 +113,8 @@ class page_ref {
     return word_.release(pins(n), references(idle_level));
   }
 
-  /// Claims the page exclusively if it is held by exactly n >= 1 references and no pin. The page then looks dead to everybody
-  /// until unfreeze. Precondition: all n references are the caller's to give up. Order: acquire on success.
+  /// Claims the page exclusively if it is held by exactly n >= 1 references and no pin. The page then looks dead to
+  /// everybody until unfreeze. Precondition: all n references are the caller's to give up. Order: acquire on success.
   /// Linux: page_ref_freeze().
   [[nodiscard]] bool freeze(std::size_t n) noexcept { return n != 0 && word_.freeze(references(n)); }
 
@@ -121,9 +122,9 @@ class page_ref {
   /// page_ref_unfreeze().
   void unfreeze(std::size_t n) noexcept { word_.store(references(n)); }
 
-  /// Is the page pinned? Never false for a pinned page; `layout::exact_pins` says whether true is certain too. The question is
-  /// a read-modify-write (acquire and release): clear or write-protect the mapping first, then ask, and a pinner either
-  /// is seen here or sees the mapping changed. Linux: folio_maybe_dma_pinned() behind a full barrier.
+  /// Is the page pinned? Never false for a pinned page; `layout::exact_pins` says whether true is certain too. The
+  /// question is a read-modify-write (acquire and release): clear or write-protect the mapping first, then ask, and a
+  /// pinner either is seen here or sees the mapping changed. Linux: folio_maybe_dma_pinned() behind a full barrier.
   [[nodiscard]] bool dma_pinned() noexcept { return Layout{word_.load_ordered()}.maybe_pinned(); }
 
   /// The same by a plain load, for scanners and statistics. Nothing may be concluded from false.

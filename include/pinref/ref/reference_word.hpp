@@ -21,21 +21,36 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   typename Ref::layout;
   { Ref::max_references_at_once } -> std::convertible_to<std::size_t>;
   { Ref::max_pins_at_once } -> std::convertible_to<std::size_t>;
-  { ref.reset(n) } noexcept;
-  { ref.get(n) } noexcept -> std::same_as<take_result>;
-  { ref.try_get(n) } noexcept -> std::same_as<take_result>;
-  { ref.try_get_if_alive(n) } noexcept -> std::same_as<take_result>;
-  { ref.put(n) } noexcept -> std::same_as<release_result>;
-  { ref.put(n, n) } noexcept -> std::same_as<release_result>;
-  { ref.put_sole() } noexcept -> std::same_as<release_result>;
-  { ref.try_pin(n) } noexcept -> std::same_as<take_result>;
-  { ref.unpin(n) } noexcept -> std::same_as<release_result>;
-  { ref.unpin(n, n) } noexcept -> std::same_as<release_result>;
-  { ref.freeze(n) } noexcept -> std::same_as<bool>;
-  { ref.unfreeze(n) } noexcept;
-  { ref.dma_pinned() } noexcept -> std::same_as<bool>;
-  { seen.dma_pinned_hint() } noexcept -> std::same_as<bool>;
-  { seen.snapshot() } noexcept -> std::same_as<typename Ref::layout>;
+  { ref.reset(n) }
+  noexcept;
+  { ref.get(n) }
+  noexcept->std::same_as<take_result>;
+  { ref.try_get(n) }
+  noexcept->std::same_as<take_result>;
+  { ref.try_get_if_alive(n) }
+  noexcept->std::same_as<take_result>;
+  { ref.put(n) }
+  noexcept->std::same_as<release_result>;
+  { ref.put(n, n) }
+  noexcept->std::same_as<release_result>;
+  { ref.put_sole() }
+  noexcept->std::same_as<release_result>;
+  { ref.try_pin(n) }
+  noexcept->std::same_as<take_result>;
+  { ref.unpin(n) }
+  noexcept->std::same_as<release_result>;
+  { ref.unpin(n, n) }
+  noexcept->std::same_as<release_result>;
+  { ref.freeze(n) }
+  noexcept->std::same_as<bool>;
+  { ref.unfreeze(n) }
+  noexcept;
+  { ref.dma_pinned() }
+  noexcept->std::same_as<bool>;
+  { seen.dma_pinned_hint() }
+  noexcept->std::same_as<bool>;
+  { seen.snapshot() }
+  noexcept->std::same_as<typename Ref::layout>;
 };
 
 }  // namespace pinref

@@ -3,8 +3,8 @@
 /// \file
 /// page_ref for split_layout: holders in one word, the pins among them in another.
 ///
-/// When not to use it: see `split_layout`. A pin or unpin is two locked operations on one line, and a snapshot is two loads
-/// that may belong to different instants.
+/// When not to use it: see `split_layout`. A pin or unpin is two locked operations on one line, and a snapshot is two
+/// loads that may belong to different instants.
 ///
 /// Example:
 ///

@@ -3,8 +3,8 @@
 /// \file
 /// zoned_word: the one atomic word under every page_ref, with its slow paths and memory orders.
 ///
-/// "Sign shows trouble": a take is one locked add and one branch, a release one locked subtract and one branch. Everything
-/// that is not plainly alive lies behind that branch.
+/// "Sign shows trouble": a take is one locked add and one branch, a release one locked subtract and one branch.
+/// Everything that is not plainly alive lies behind that branch.
 ///
 /// When not to use it: in a host. `page_ref` gives the word its meaning (references, pins, limits of n).
 ///
@@ -49,8 +49,8 @@ class zoned_word {
     return word_.fetch_add(0, std::memory_order_acq_rel);
   }
 
-  /// Starts a life. Precondition: the word is dead and the caller is its only owner. It overwrites, because failed takes
-  /// may have left noise.
+  /// Starts a life. Precondition: the word is dead and the caller is its only owner. It overwrites, because failed
+  /// takes may have left noise.
   void store(Word word) noexcept {
     // (R5) pairs with (R1): who takes from this life on sees the page as its owner prepared it.
     word_.store(word, std::memory_order_release);
@@ -58,9 +58,11 @@ class zoned_word {
 
   /// Adds `delta` holders. Wait-free while the page lives. `delta` is at most `zones::max_delta`.
   [[nodiscard]] take_result take(Word delta) noexcept {
-    // (R1) pairs with (R5), (R7): what follows a take sees the page of this life, and the entry as it was write-protected.
+    // (R1) pairs with (R5), (R7): what follows a take sees the page of this life, and the entry as it was
+    // write-protected.
     const Word old = word_.fetch_add(delta, std::memory_order_acquire);
-    if (zones::troubled(static_cast<Word>(old + delta))) [[unlikely]] return refuse(old, delta);
+    if (zones::troubled(static_cast<Word>(old + delta))) [[unlikely]]
+      return refuse(old, delta);
     return take_result::taken;
   }
 
@@ -80,12 +82,13 @@ class zoned_word {
   /// As take, for a caller that holds the page already, which gives it all the order it needs.
   [[nodiscard]] take_result take_held(Word delta) noexcept {
     const Word old = word_.fetch_add(delta, std::memory_order_relaxed);
-    if (zones::troubled(static_cast<Word>(old + delta))) [[unlikely]] return refuse(old, delta);
+    if (zones::troubled(static_cast<Word>(old + delta))) [[unlikely]]
+      return refuse(old, delta);
     return take_result::taken;
   }
 
-  /// Subtracts `delta` holders and says what that made of the page; `idle_level` is 0, or 1 for a page whose owner's own
-  /// reference never goes. Touches the word after giving up the holders: words must be type-stable.
+  /// Subtracts `delta` holders and says what that made of the page; `idle_level` is 0, or 1 for a page whose owner's
+  /// own reference never goes. Touches the word after giving up the holders: words must be type-stable.
   [[nodiscard]] release_result release(Word delta, Word idle_level) noexcept {
     // (R3) pairs with (R4), (R6), (R7), (R8): what the holder did with the page happens before it is freed or reused.
     const Word old = word_.fetch_sub(delta, std::memory_order_release);
@@ -98,7 +101,8 @@ class zoned_word {
   [[nodiscard]] release_result release_sole(Word idle_level) noexcept {
     Word sole = 1;
     // (R8) pairs with (R3): the owner frees after what every earlier holder did.
-    if (idle_level == 0 && word_.compare_exchange_strong(sole, zones::dead, std::memory_order_acquire, std::memory_order_relaxed))
+    if (idle_level == 0 &&
+        word_.compare_exchange_strong(sole, zones::dead, std::memory_order_acquire, std::memory_order_relaxed))
       return release_result::last;
     return release(1, idle_level);
   }
@@ -124,8 +128,9 @@ class zoned_word {
     }
     // The add was counted in a life that cannot end before it is given back. Once others have left, it may stand.
     Word now = load();
-    while (zones::of(now) == zone::overflow)
-      if (word_.compare_exchange_weak(now, static_cast<Word>(now - delta), std::memory_order_relaxed, std::memory_order_relaxed))
+    while (zones::troubled(now))
+      if (word_.compare_exchange_weak(now, static_cast<Word>(now - delta), std::memory_order_relaxed,
+                                      std::memory_order_relaxed))
         return take_result::overflow;
     return take_result::taken;
   }

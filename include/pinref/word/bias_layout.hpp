@@ -3,8 +3,8 @@
 /// \file
 /// bias_layout: references and pins in one word, a pin being worth `pin_bias` references.
 ///
-/// The value type is plain constexpr arithmetic on a word that somebody else loads and stores. Widths are free, so that a
-/// test can visit every state of an 8-bit word.
+/// The value type is plain constexpr arithmetic on a word that somebody else loads and stores. Widths are free, so that
+/// a test can visit every state of an 8-bit word.
 ///
 /// When not to use it: on its own from several threads. `page_ref` is the atomic word around it.
 ///
@@ -25,9 +25,9 @@ namespace pinref {
 
 /// `Word` holds `references + pins * 2^PinShift`; see `zones` for `Takers`.
 ///
-/// With `exact_pins` the reference field is so wide that nobody fills it: counts below 2^(PinShift-1) references are exact,
-/// and up to as many releases too many cannot hide a pin, because the pin count is rounded to the nearest bias. Without it
-/// the fields overlap as in Linux: "not pinned" is certain, "pinned" means pinned or at least `pin_bias` references.
+/// With `exact_pins` references have at least half of the word: counts below 2^(PinShift-1) references are exact, and
+/// as many releases too many cannot hide a pin, because the pin count is rounded to the nearest bias. Without it the
+/// fields overlap as in Linux: "not pinned" is certain, "pinned" means pinned or at least `pin_bias` references.
 template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers>
 class bias_layout {
  public:
@@ -38,7 +38,7 @@ class bias_layout {
   static_assert(PinShift < zones::bits - 1, "pinref: PinShift leaves no room for pins below the sign bit");
 
   static constexpr Word pin_bias = static_cast<Word>(Word{1} << PinShift);
-  static constexpr bool exact_pins = PinShift >= 32;
+  static constexpr bool exact_pins = 2 * PinShift >= zones::bits;
   /// Largest n of one bulk take or release of references, and of pins.
   static constexpr Word max_references_at_once = zones::max_delta;
   static constexpr Word max_pins_at_once = static_cast<Word>(zones::max_delta / pin_bias);

@@ -3,8 +3,8 @@
 /// \file
 /// split_layout: a reference count and a pin count in two words, as Linux keeps them for large folios.
 ///
-/// Every pin holds a reference too, so the reference word alone decides life and death, and pins are exact. The price is a
-/// second locked operation for each pin and unpin.
+/// Every pin holds a reference too, so the reference word alone decides life and death, and pins are exact. The price
+/// is a second locked operation for each pin and unpin.
 ///
 /// When not to use it: for new code. It is here to be compared with `bias_layout`, and for hosts that must mirror
 /// Linux's large folios.

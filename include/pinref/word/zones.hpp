@@ -8,9 +8,9 @@
 ///     0 ........ sign ............ dead_begin ........ dead ........ 2^bits
 ///     |  alive   |    overflow     |        dead (noise around the centre) |
 ///
-/// A dead word is written as `dead`, the centre of its zone. Takers add before they look, so a dead word collects noise:
-/// failed takes push it up, foreign releases pull it down. Whoever meets noise of `noise` or more clamps the word back to
-/// the centre, so that it can never drift out of the zone and come back to life.
+/// A dead word is written as `dead`, the centre of its zone. Takers add before they look, so a dead word collects
+/// noise: failed takes push it up, foreign releases pull it down. Whoever meets noise of `noise` or more clamps the
+/// word back to the centre, so that it can never drift out of the zone and come back to life.
 ///
 /// When not to use it: to count anything but holders of a page; it is the arithmetic under `bias_layout` and
 /// `split_layout`, not a counter of its own.

@@ -1,0 +1,167 @@
+#pragma once
+
+/// \file
+/// checked_ref: a page_ref that keeps exact books beside the word and names the caller who breaks them.
+///
+/// It finds what the word alone cannot: a reference released as a pin or a pin as a reference, a release of more than
+/// is held when the word still has enough, a get by somebody who holds nothing, a new life while the old one lasts.
+/// Such a call is reported with its place in the source, refused, and changes nothing.
+///
+/// When not to use it: in production builds. It has the same interface, so one alias switches; every call pays a second
+/// atomic.
+///
+/// Example:
+///
+///     #ifdef MY_DEBUG
+///     using word = pinref::checked_ref<pinref::page_ref<>>;
+///     #else
+///     using word = pinref::page_ref<>;
+///     #endif
+///
+/// `Report` is called with a `misuse`; the default prints it to stderr and aborts.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+
+#include "pinref/ref/page_ref.hpp"
+#include "pinref/ref/reference_word.hpp"
+
+namespace pinref {
+
+/// A place in the source. std::source_location, which clang 14 lacks.
+struct call_site {
+  const char* file;
+  const char* function;
+  unsigned line;
+
+  [[nodiscard]] static constexpr call_site current(const char* file = __builtin_FILE(),
+                                                   const char* function = __builtin_FUNCTION(),
+                                                   unsigned line = __builtin_LINE()) noexcept {
+    return {file, function, line};
+  }
+};
+
+enum class misuse_kind : unsigned char {
+  put_of_a_pin,          ///< references are gone but pins are held: the wrong release call
+  unpin_of_a_reference,  ///< pins are gone but references are held: the wrong release call
+  over_release,          ///< fewer holders than released
+  use_after_death,       ///< a get or a release on a page nobody holds
+  reset_of_a_live_page,  ///< a new life while the old one has holders
+};
+
+[[nodiscard]] constexpr const char* to_string(misuse_kind kind) noexcept {
+  switch (kind) {
+    case misuse_kind::put_of_a_pin:
+      return "put of a pin";
+    case misuse_kind::unpin_of_a_reference:
+      return "unpin of a reference";
+    case misuse_kind::over_release:
+      return "release of more than is held";
+    case misuse_kind::use_after_death:
+      return "use of a page nobody holds";
+    case misuse_kind::reset_of_a_live_page:
+      return "reset of a live page";
+  }
+  return "unknown";
+}
+
+struct misuse {
+  misuse_kind kind;
+  call_site where;
+};
+
+/// Prints the misuse and aborts.
+struct abort_on_misuse {
+  void operator()(const misuse& found) const noexcept {
+    std::fprintf(stderr, "pinref: %s at %s:%u in %s\n", to_string(found.kind), found.where.file, found.where.line,
+                 found.where.function);
+    std::abort();
+  }
+};
+
+template <reference_word Ref, class Report = abort_on_misuse>
+class checked_ref : public Ref {
+ public:
+  constexpr checked_ref() noexcept = default;
+  /// A page in a given state, which must tell references from pins: below `pin_bias` references on an inexact layout.
+  constexpr explicit checked_ref(typename Ref::layout state) noexcept
+      : Ref(state),
+        references_(static_cast<std::size_t>(state.references())),
+        pins_(static_cast<std::size_t>(state.pins())) {}
+
+  void reset(std::size_t n = 1, call_site where = call_site::current()) noexcept { begin(n, where); }
+  void unfreeze(std::size_t n, call_site where = call_site::current()) noexcept { begin(n, where); }
+
+  [[nodiscard]] take_result get(std::size_t n = 1, call_site where = call_site::current()) noexcept {
+    if (load(references_) == 0 && load(pins_) == 0) {
+      Report{}(misuse{misuse_kind::use_after_death, where});
+      return take_result::dead;
+    }
+    return book(references_, n, Ref::get(n));
+  }
+  [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept { return book(references_, n, Ref::try_get(n)); }
+  [[nodiscard]] take_result try_get_if_alive(std::size_t n = 1) noexcept {
+    return book(references_, n, Ref::try_get_if_alive(n));
+  }
+  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return book(pins_, n, Ref::try_pin(n)); }
+
+  [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0,
+                                   call_site where = call_site::current()) noexcept {
+    if (!unbook(references_, n, pins_, misuse_kind::put_of_a_pin, where)) return release_result::underflow;
+    return Ref::put(n, idle_level);
+  }
+  [[nodiscard]] release_result put_sole(std::size_t idle_level = 0, call_site where = call_site::current()) noexcept {
+    if (!unbook(references_, 1, pins_, misuse_kind::put_of_a_pin, where)) return release_result::underflow;
+    return Ref::put_sole(idle_level);
+  }
+  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
+                                     call_site where = call_site::current()) noexcept {
+    if (!unbook(pins_, n, references_, misuse_kind::unpin_of_a_reference, where)) return release_result::underflow;
+    return Ref::unpin(n, idle_level);
+  }
+
+  [[nodiscard]] bool freeze(std::size_t n) noexcept {
+    if (!Ref::freeze(n)) return false;
+    references_.fetch_sub(n, std::memory_order_relaxed);
+    return true;
+  }
+
+ private:
+  using books = typename Ref::sync::template atomic<std::size_t>;
+
+  static std::size_t load(const books& counter) noexcept { return counter.load(std::memory_order_relaxed); }
+
+  void begin(std::size_t n, call_site where) noexcept {
+    if (load(references_) != 0 || load(pins_) != 0) {
+      Report{}(misuse{misuse_kind::reset_of_a_live_page, where});
+      return;
+    }
+    references_.store(n, std::memory_order_relaxed);
+    Ref::reset(n);
+  }
+
+  // Booked after the take and before the release, so that a rightful holder always finds its entry.
+  static take_result book(books& counter, std::size_t n, take_result result) noexcept {
+    if (result == take_result::taken) counter.fetch_add(n, std::memory_order_relaxed);
+    return result;
+  }
+  static bool unbook(books& counter, std::size_t n, const books& other, misuse_kind wrong_call,
+                     call_site where) noexcept {
+    std::size_t held = load(counter);
+    while (held >= n)
+      if (counter.compare_exchange_weak(held, held - n, std::memory_order_relaxed, std::memory_order_relaxed))
+        return true;
+    const misuse_kind kind = load(other) != 0 ? wrong_call
+                             : held != 0      ? misuse_kind::over_release
+                                              : misuse_kind::use_after_death;
+    Report{}(misuse{kind, where});
+    return false;
+  }
+
+  books references_{0};
+  books pins_{0};
+};
+
+}  // namespace pinref

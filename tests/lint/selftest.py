@@ -1,0 +1,191 @@
+"""Each lint passes a small good tree and reports each mistake put into it."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+OPENING = """\
+#pragma once
+
+/// \\file
+/// {name}: a header of the self-test.
+///
+/// When not to use it: ever.
+///
+/// Example:
+///
+///     int x;
+
+"""
+
+GOOD = {
+    "meson.build": "project('pinref', 'cpp',\n  version: '1.2.3',\n)\n",
+    "CMakeLists.txt": "project(pinref VERSION 1.2.3 LANGUAGES CXX)\n",
+    "CHANGELOG.md": "# Changelog\n\n## 1.2.3\n\n- It begins.\n",
+    "tests/meson.build": "sources = files(\n  'unit/a.cpp',\n)\n",
+    "tests/unit/a.cpp": "#include <linux/futex.h>\n// a unix comment\nint a = 0;\n",
+    "include/pinref/version.hpp": OPENING.format(name="version.hpp") +
+        "#define PINREF_VERSION_MAJOR 1\n#define PINREF_VERSION_MINOR 2\n"
+        "#define PINREF_VERSION_PATCH 3\n",
+    "include/pinref/word/zones.hpp": OPENING.format(name="zones") + "struct zones {};\n",
+    "include/pinref/ref/word.hpp": OPENING.format(name="word") + """\
+#include <atomic>
+#include "pinref/word/zones.hpp"
+
+class word {
+ public:
+  int load() const { return word_.load(std::memory_order_relaxed); }
+  void set(int to) {
+    // (R1) pairs with (R2): what was written before it
+    // is seen by who takes.
+    word_.store(to, std::memory_order_release);
+  }
+  bool take(int old) {
+    // (R2) pairs with (R1): the other side.
+    return word_.compare_exchange_strong(old, 1, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<int> word_ = 0;
+};
+""",
+    "include/pinref/page/page.hpp": OPENING.format(name="page") + """\
+#include "pinref/ref/word.hpp"
+#include "pinref/version.hpp"
+
+struct page {
+  word word_;
+  int look() const { return word_.load(); }
+};
+""",
+    "include/pinref/host/arena.hpp": OPENING.format(name="arena") + '#include "pinref/page/page.hpp"\n',
+    "include/pinref/pinref.hpp": OPENING.format(name="pinref") + '#include "pinref/host/arena.hpp"\n',
+    "docs/memory-model.md": """\
+| no. | where | order | pairs with | why |
+|---|---|---|---|---|
+| (R1) | ref/word.hpp set | release | (R2) | |
+| (R2) | ref/word.hpp take | acq_rel, relaxed | (R1) | |
+""",
+}
+
+WORD = "include/pinref/ref/word.hpp"
+PAGE = "include/pinref/page/page.hpp"
+TABLE = "docs/memory-model.md"
+
+# lint, file, text to replace, replacement, what the lint must say
+MISTAKES = [
+    ("layering", WORD, "pinref/word/zones.hpp", "pinref/page/page.hpp", "ref may not include page"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/host/arena.hpp", "page may not include host"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/pinref.hpp", "pinref.hpp is for users"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/ref/lost.hpp", "no header pinref/ref/lost.hpp"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "../ref/word.hpp", "name headers of the library as"),
+    ("layering", PAGE, '"pinref/ref/word.hpp"', "<vector>", "does not reach ref/word.hpp"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/page/page.hpp", "includes itself"),
+    ("layering", "include/pinref/version.hpp", "#define PINREF_VERSION_MAJOR 1",
+     '#include "pinref/word/zones.hpp"', "stands below every floor"),
+    ("atomics", WORD, "std::memory_order_release", "std::memory_order_seq_cst", "seq_cst"),
+    ("atomics", WORD, "(to, std::memory_order_release)", "(to)", "store of word_ without"),
+    ("atomics", WORD, "word_.store(to, std::memory_order_release)", "word_ = to", "an operator on"),
+    ("atomics", WORD, "word_.store(to, std::memory_order_release)", "++word_", "an operator on"),
+    ("atomics", WORD, "word_.store(to, std::memory_order_release)", "word_.wait(to)", "wait of word_"),
+    ("atomics", WORD, "word_.store(to,", "std::atomic_thread_fence(", "atomic_thread_fence"),
+    ("atomics", WORD, "word_.store(to,", "std::atomic_store_explicit(&word_, to,", "a free function"),
+    ("atomics", WORD, "word_.store(to,", "std::atomic_store(&word_, to); (", "a free function"),
+    ("memory_orders", WORD, "// (R2) pairs with (R1): the other side.", "", "without a numbered"),
+    ("memory_orders", WORD, "// (R2) pairs", "// R2 pairs", "without a numbered"),
+    ("memory_orders", WORD, "// (R2) pairs with (R1):", "// (R2) pairs with:", "is not followed by"),
+    ("memory_orders", WORD, "// (R2) pairs with (R1): the other side.", "// (R2) pairs with (R1):\n",
+     "is not followed by|without a numbered"),
+    ("memory_orders", WORD, "(R2) pairs with (R1)", "(R1) pairs with (R1)", "also stands at"),
+    ("memory_orders", WORD, "(R2) pairs with (R1)", "(R2) pairs with (R3)", "which does not exist"),
+    ("memory_orders", WORD, "(R2) pairs with (R1)", "(R2) pairs with the host", "does not name it back"),
+    ("memory_orders", WORD, "(R2) pairs with (R1)", "(R2) pairs with (R1) and the host", "should be \\(R1\\), the host"),
+    ("memory_orders", WORD, "std::memory_order_acq_rel", "std::memory_order_release", "no release with"),
+    ("memory_orders", WORD, "class word", "// (R9) pairs with (R1): nothing.\nclass word", "has no statement"),
+    ("memory_orders", TABLE, "| (R2) | ref/word.hpp take | acq_rel, relaxed | (R1) | |\n", "", "no row for"),
+    ("memory_orders", TABLE, "| (R2) |", "| (R2) | ref/word.hpp | acq_rel, relaxed | (R1) | |\n| (R3) |",
+     "is in no header"),
+    ("memory_orders", TABLE, "| release |", "| acquire |", "order should be release"),
+    ("memory_orders", TABLE, "| (R2) | |\n", "| (R1) | |\n", "pairs with should be"),
+    ("memory_orders", TABLE, "ref/word.hpp take", "page/page.hpp take", "not in page/page.hpp"),
+    ("memory_orders", TABLE, "| no. |", "| number |", "no table with the heading"),
+    ("version", "meson.build", "1.2.3", "1.2.4", "meson.build: 1.2.4"),
+    ("version", "CMakeLists.txt", "1.2.3", "1.2", "CMakeLists.txt: 1.2,"),
+    ("version", "CHANGELOG.md", "## 1.2.3", "## 1.3.0\n\n## 1.2.3", "CHANGELOG.md: 1.3.0"),
+    ("version", "include/pinref/version.hpp", "PINREF_VERSION_PATCH 3", "PINREF_PATCH 3", "no PINREF_"),
+    ("paths", "CHANGELOG.md", "It begins.", "See /" + "home/me/notes.", "a path of some machine"),
+    ("paths", "CHANGELOG.md", "It begins.", "See /" + "work/notes.", "a path of some machine"),
+    ("paths", "CHANGELOG.md", "It begins.", "See ../" + "shared.", "leaves the tree"),
+    ("paths", TABLE, "| (R1) | |", "| (R1) | ../" + "../notes |", "leaves the tree"),
+    ("identifiers", "tests/unit/a.cpp", "int a", "int linux", "linux is a macro"),
+    ("identifiers", "tests/unit/a.cpp", "int a", "namespace unix { int a", "unix is a macro"),
+    ("identifiers", PAGE, "struct page", "#define PAGE 1\nstruct page", "PAGE lacks PINREF_"),
+    ("header_comments", PAGE, "/// When not to use it: ever.\n", "", "lacks a paragraph"),
+    ("header_comments", PAGE, "///     int x;\n", "", "lacks a line `Example:`"),
+    ("header_comments", PAGE, "/// page: a header of the self-test.\n", "", "lacks a first sentence"),
+    ("header_comments", PAGE, "#pragma once\n", "", "does not begin with"),
+    ("build_lists", "tests/meson.build", "unit/a.cpp", "unit/b.cpp", "unit/a.cpp: not in tests/meson.build"),
+]
+
+# Changes that no lint may report.
+HARMLESS = [
+    ("atomics", PAGE, "word_.load()", "word_.load(/* a note */)"),
+    ("layering", PAGE, "struct page", '// #include "pinref/host/arena.hpp"\nstruct page'),
+    ("memory_orders", WORD, "word_.store(to, std::memory_order_release)",
+     "word_.store(to,\n                std::memory_order_release)"),
+    ("memory_orders", WORD, "the other side.", "the other\n    // side, of (R1)."),
+    ("paths", TABLE, "| (R1) | |", "| (R1) | ../README.md |"),
+]
+
+
+def run(lint, tree):
+    return subprocess.run([sys.executable, "-B", HERE / f"{lint}.py", "--root", tree],
+                          text=True, capture_output=True)
+
+
+def with_change(name, old, new):
+    """The good tree, with one change, in a new folder."""
+    folder = tempfile.TemporaryDirectory(prefix="pinref-lint-")
+    for path, text in GOOD.items():
+        target = Path(folder.name, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path == name:
+            assert old in text, f"{name} has no {old!r}"
+            text = text.replace(old, new)
+        target.write_text(text)
+    return folder
+
+
+def main():
+    passed = failed = 0
+
+    def judge(good, what, output):
+        nonlocal passed, failed
+        passed, failed = (passed + 1, failed) if good else (passed, failed + 1)
+        if not good:
+            print(f"{what}:\n{output}")
+
+    for lint in sorted({mistake[0] for mistake in MISTAKES}):
+        with with_change(None, "", "") as tree:
+            result = run(lint, tree)
+        judge(result.returncode == 0, f"{lint} on the good tree", result.stdout + result.stderr)
+    for lint, name, old, new, wanted in MISTAKES:
+        with with_change(name, old, new) as tree:
+            result = run(lint, tree)
+        judge(result.returncode == 1 and re.search(wanted, result.stdout),
+              f"{lint} on {name} with {new!r}", result.stdout + result.stderr)
+    for lint, name, old, new in HARMLESS:
+        with with_change(name, old, new) as tree:
+            result = run(lint, tree)
+        judge(result.returncode == 0, f"{lint} on {name} with {new!r}", result.stdout + result.stderr)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Programs that must not compile, and must say why.
+
+A case is a .cpp file beside this one:
+
+    // expect: text that the compiler's output must contain
+    #include <pinref/pinref.hpp>
+    #if defined(PINREF_NOCOMPILE_CONTROL)
+    ... the right way, which must compile ...
+    #else
+    ... the mistake, which must not ...
+    #endif
+
+The control keeps a case from passing for another reason than its own, say a missing include. A case may have several
+expect lines; the output must contain all of them. Two further forms name one compiler: `// expect(gcc):` and
+`// expect(clang):`.
+
+The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+EXPECT = re.compile(r"^// expect(?:\((gcc|clang)\))?: (.+?)\s*$", re.M)
+
+
+def compiler_name(command):
+    version = subprocess.run([*command, "--version"], text=True, capture_output=True).stdout
+    return "clang" if "clang" in version else "gcc"
+
+
+def compiles(command, include, case, *arguments):
+    result = subprocess.run(
+        [*command, "-std=c++20", f"-I{include}", "-Wall", "-Wextra", *arguments, "-fsyntax-only",
+         case],
+        text=True, capture_output=True, env={**os.environ, "LC_ALL": "C"})
+    return result.returncode == 0, result.stderr
+
+
+def check(command, compiler, include, case):
+    """What is wrong with a case; an empty string for a pass."""
+    expected = [text for only_for, text in EXPECT.findall(case.read_text())
+                if only_for in ("", compiler)]
+    if not expected:
+        return "no `// expect: text` line"
+    good, output = compiles(command, include, case, "-Werror", "-DPINREF_NOCOMPILE_CONTROL")
+    if not good:
+        return f"the control does not compile:\n{output}"
+    good, output = compiles(command, include, case)
+    if good:
+        return "it compiles"
+    # A long message may be broken into lines or quoted in the compiler's own way.
+    flat = " ".join(output.split())
+    missing = [text for text in expected if " ".join(text.split()) not in flat]
+    return f"the output lacks {missing}:\n{output}" if missing else ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--cases", type=Path, default=Path(__file__).parent)
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args()
+
+    compiler = compiler_name(options.command)
+    cases = sorted(options.cases.glob("*.cpp"))
+    passed = failed = 0
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        wrongs = pool.map(
+            lambda case: check(options.command, compiler, options.root / "include", case), cases)
+        for case, wrong in zip(cases, wrongs):
+            if wrong:
+                failed += 1
+                print(f"{case.name}: {wrong}")
+            else:
+                passed += 1
+                print(f"{case.name}: refused as expected")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

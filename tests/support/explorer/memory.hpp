@@ -1,0 +1,408 @@
+// The weak memory: for each atomic its messages in modification order, for each thread and each
+// message a view of them, and beside it the happens-before detector of races and dead objects.
+//
+// It is the view machine of RC11 without load buffering: a thread reads any message its view does
+// not forbid, a store goes anywhere in modification order above that view, an RMW goes right behind
+// the message it reads. seq_cst acts as acquire and release here; seq_cst.hpp adds the rest.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "options.hpp"
+#include "trail.hpp"
+
+namespace explorer {
+
+inline constexpr std::size_t max_threads = 8;    // the body of the test is thread 0
+inline constexpr std::size_t max_cells = 128;    // atomics and plain objects of one execution
+
+using cell_id = std::uint32_t;
+inline constexpr cell_id no_cell = ~cell_id{0};
+
+inline bool acquires(std::memory_order o) {
+  return o != std::memory_order_relaxed && o != std::memory_order_release;
+}
+inline bool releases(std::memory_order o) {
+  return o == std::memory_order_release || o == std::memory_order_acq_rel ||
+         o == std::memory_order_seq_cst;
+}
+
+using vector_clock = std::array<std::uint16_t, max_threads>;
+
+struct view {
+  std::array<std::uint16_t, max_cells> seen{};  // the oldest message that may still be read
+  vector_clock clock{};                         // the events that happened before
+};
+
+struct message {
+  std::uint64_t value;
+  std::uint32_t event;  // that wrote it
+  bool attached;        // written by an RMW: nothing comes between it and the message before it
+  view released;        // what a reader with acquire gets
+};
+
+/// An atomic (with messages) or a plain object (without).
+struct cell {
+  const void* address = nullptr;
+  bool alive = false;
+  bool is_atomic = false;
+  std::uint8_t writer = 0;        // last writer of plain data, creator, or destroyer
+  std::uint16_t written = 0;      // its epoch
+  vector_clock accessed{};        // last read of plain data, or any access to an atomic
+  std::uint64_t key = 0;          // names the cell independently of the interleaving
+  std::uint64_t order_hash = 0;   // of the modification order
+  std::vector<message> messages{};
+};
+
+struct event {
+  op kind;
+  std::uint8_t thread;
+  std::uint16_t number;  // within the thread
+  std::memory_order order;
+  bool stale = false;
+  bool reads = false;
+  bool writes = false;
+  cell_id where = no_cell;
+  std::uint32_t source = 0;  // the event that wrote what was read
+  std::uint64_t got = 0;
+  std::uint64_t put = 0;
+  vector_clock clock{};
+  const char* file = nullptr;
+  int line = 0;
+};
+
+class memory {
+ public:
+  explicit memory(host& scheduler) : host_(scheduler) { cells_.resize(max_cells); }
+
+  void reset(std::size_t max_events, unsigned spurious_failures) {
+    max_events_ = max_events;
+    used_ = 0;
+    events_.clear();
+    threads_ = {};
+    state_ = 0;
+    seq_cst_ = 0;
+    spurious_ = spurious_failures;
+  }
+
+  cell_id create(unsigned t, const void* address, bool is_atomic, std::uint64_t value) {
+    if (used_ == max_cells) host_.fail("more than max_cells objects in one execution");
+    const cell_id id = used_++;
+    cell& c = cells_[id];
+    event& e = log(t, op::init, id, std::memory_order_relaxed, {});
+    c.address = address;
+    c.alive = true;
+    c.is_atomic = is_atomic;
+    c.writer = static_cast<std::uint8_t>(t);
+    c.written = e.number;
+    c.accessed = {};
+    c.key = mix(threads_[t].history, t);
+    c.order_hash = 0;
+    c.messages.clear();
+    if (is_atomic) {
+      e.writes = true;
+      e.put = value;
+      put(t, id, 0, e, view{}, false);
+    }
+    commit(e);
+    return id;
+  }
+
+  void destroy(unsigned t, cell_id id, const void* address) {
+    event& e = log(t, op::destroy, id, std::memory_order_relaxed, {});
+    write_check(e, address);
+    cells_[id].alive = false;
+    commit(e);
+  }
+
+  std::uint64_t load(unsigned t, cell_id id, const void* address, const site& s) {
+    event& e = log(t, s.kind, id, s.order, s);
+    const cell& c = access(e, address);
+    const std::size_t newest = c.messages.size() - 1;
+    const std::size_t oldest = oldest_readable(t, id);
+    get(e, newest - host_.choose(static_cast<unsigned>(newest - oldest + 1)));
+    commit(e);
+    return e.got;
+  }
+
+  /// What the kernel compares before it lets a thread sleep, and what ends the sleep.
+  std::uint64_t load_newest(unsigned t, cell_id id, const void* address, const site& s) {
+    event& e = log(t, s.kind, id, s.order, s);
+    get(e, access(e, address).messages.size() - 1);
+    commit(e);
+    return e.got;
+  }
+
+  void store(unsigned t, cell_id id, const void* address, std::uint64_t value, const site& s) {
+    event& e = log(t, op::store, id, s.order, s);
+    const cell& c = access(e, address);
+    // Free places are above everything this thread has seen, and not in front of an RMW's message.
+    ways_.clear();
+    for (std::size_t at = c.messages.size(); at > threads_[t].now.seen[id]; --at) {
+      if (at == c.messages.size() || !c.messages[at].attached) ways_.push_back({at, op::store});
+    }
+    const std::size_t at = ways_[host_.choose(static_cast<unsigned>(ways_.size()))].rank;
+    e.writes = true;
+    e.put = value;
+    e.stale = at != c.messages.size();
+    put(t, id, at, e, threads_[t].fenced, false);
+    commit(e);
+  }
+
+  template <class Change>
+  std::uint64_t rmw(unsigned t, cell_id id, const void* address, Change change, const site& s) {
+    event& e = log(t, op::rmw, id, s.order, s);
+    access(e, address);
+    ways_.clear();
+    for_each_readable(t, id, [&](std::size_t rank, bool taken) {
+      if (!taken) ways_.push_back({rank, op::rmw});
+    });
+    exchange(e, ways_[host_.choose(static_cast<unsigned>(ways_.size()))].rank, change);
+    return e.got;
+  }
+
+  /// Returns the value read; `success` and `failure` are the two halves of the same call.
+  std::uint64_t compare_exchange(unsigned t, cell_id id, const void* address, std::uint64_t expected,
+                                 std::uint64_t desired, bool weak, const site& success,
+                                 const site& failure, bool& done) {
+    event& e = log(t, op::cas, id, success.order, success);
+    const cell& c = access(e, address);
+    ways_.clear();
+    for_each_readable(t, id, [&](std::size_t rank, bool taken) {
+      const bool equal = c.messages[rank].value == expected;
+      if (!equal || !taken) ways_.push_back({rank, equal ? op::cas : op::cas_fail});
+    });
+    if (weak && spurious_ > 0) {
+      for_each_readable(t, id, [&](std::size_t rank, bool) {
+        if (c.messages[rank].value == expected) ways_.push_back({rank, op::cas_fail});
+      });
+    }
+    const way w = ways_[host_.choose(static_cast<unsigned>(ways_.size()))];
+    done = w.kind == op::cas;
+    if (done) {
+      exchange(e, w.rank, [desired](std::uint64_t) { return desired; });
+      return e.got;
+    }
+    e.kind = op::cas_fail;
+    e.order = failure.order;
+    get(e, w.rank);
+    if (e.got == expected) --spurious_;
+    commit(e);
+    return e.got;
+  }
+
+  void fence(unsigned t, const site& s) {
+    event& e = log(t, op::fence, no_cell, s.order, s);
+    thread_views& me = threads_[t];
+    if (acquires(s.order)) join(me.now, me.pending);
+    if (releases(s.order)) me.fenced = me.now;
+    commit(e);
+  }
+
+  /// Reading or writing plain data: not a step, only a check.
+  void plain(unsigned t, cell_id id, const void* address, op kind) {
+    event& e = log(t, kind, id, std::memory_order_relaxed, {});
+    if (kind == op::write) write_check(e, address);
+    else access(e, address);
+    commit(e);
+  }
+
+  /// A step that touches no value: pause, sleep, notify.
+  void mark(unsigned t, op kind, cell_id id, const void* address) {
+    event& e = log(t, kind, id, std::memory_order_relaxed, {});
+    if (id != no_cell) access(e, address);
+    commit(e);
+  }
+
+  void start(unsigned parent, unsigned child) {
+    event& e = log(parent, op::start, no_cell, std::memory_order_relaxed, {});
+    e.put = child;
+    commit(e);
+    threads_[child].now = threads_[parent].now;
+    threads_[child].history = mix(child, threads_[parent].history);
+  }
+
+  void finish(unsigned parent, unsigned children) {
+    event& e = log(parent, op::join, no_cell, std::memory_order_relaxed, {});
+    for (unsigned i = 1; i <= children; ++i) join(threads_[parent].now, threads_[i].now);
+    commit(e);
+  }
+
+  /// While set, the thread reads nothing but the newest messages (stores become visible at last).
+  void read_newest_only(unsigned t, bool on) { threads_[t].newest_only = on; }
+
+  // Test-side state that is not memory, but tells states apart (see ghost).
+  std::uint64_t history(unsigned t) const { return threads_[t].history; }
+  void remember(unsigned t, std::uint64_t what) {
+    thread_views& me = threads_[t];
+    state_ -= mix(t, me.history);
+    me.history = mix(me.history, what);
+    state_ += mix(t, me.history);
+  }
+  void replace_in_state(std::uint64_t was, std::uint64_t is) { state_ += is - was; }
+
+  /// Equal for equal execution graphs: what each thread did and read, and every modification order.
+  std::uint64_t state() const { return state_; }
+  unsigned seq_cst_operations() const { return seq_cst_; }
+  const std::vector<event>& events() const { return events_; }
+  const cell& at(cell_id id) const { return cells_[id]; }
+  cell_id cells() const { return used_; }
+
+  bool is_live(cell_id id, const void* address) const {
+    return id < used_ && cells_[id].address == address && cells_[id].alive;
+  }
+
+ private:
+  struct thread_views {
+    view now;      // what the thread knows
+    view pending;  // what an acquire fence adds: released by messages read relaxed
+    view fenced;   // what relaxed stores release: known at the last release fence
+    std::uint64_t history = 0;
+    bool newest_only = false;
+  };
+
+  struct way {
+    std::size_t rank;
+    op kind;
+  };
+
+  void join(view& into, const view& from) const {
+    for (cell_id i = 0; i < used_; ++i) into.seen[i] = std::max(into.seen[i], from.seen[i]);
+    for (std::size_t i = 0; i < max_threads; ++i) {
+      into.clock[i] = std::max(into.clock[i], from.clock[i]);
+    }
+  }
+
+  event& log(unsigned t, op kind, cell_id id, std::memory_order order, const site& s) {
+    event e{kind, static_cast<std::uint8_t>(t), ++threads_[t].now.clock[t], order};
+    e.where = id;
+    e.file = s.file;
+    e.line = s.line;
+    events_.push_back(e);
+    if (events_.size() > max_events_) {
+      host_.fail("more than max_steps steps: a loop without pause(), or a long test");
+    }
+    return events_.back();
+  }
+
+  void commit(event& e) {
+    if (e.order == std::memory_order_seq_cst) ++seq_cst_;
+    e.clock = threads_[e.thread].now.clock;
+    std::uint64_t what = static_cast<std::uint64_t>(e.kind);
+    if (e.where != no_cell) what = mix(what, cells_[e.where].key);
+    if (e.reads) what = mix(what, name_of(e.source));
+    remember(e.thread, what);
+  }
+
+  // Events have the same name in every interleaving of one execution graph.
+  std::uint64_t name_of(std::uint32_t index) const {
+    return std::uint64_t{events_[index].thread} << 32 | events_[index].number;
+  }
+
+  cell& access(const event& e, const void* address) {
+    if (e.where >= used_ || cells_[e.where].address != address) {
+      host_.fail("access to an object that is not there (freed, or made outside the execution)");
+    }
+    cell& c = cells_[e.where];
+    if (!c.alive) host_.fail("use after destroy");
+    if (c.written > threads_[e.thread].now.clock[c.writer]) {
+      host_.fail("data race with the write or construction by T" + std::to_string(c.writer));
+    }
+    c.accessed[e.thread] = e.number;
+    return c;
+  }
+
+  void write_check(const event& e, const void* address) {
+    cell& c = access(e, address);
+    for (std::size_t other = 0; other < max_threads; ++other) {
+      if (c.accessed[other] > threads_[e.thread].now.clock[other]) {
+        host_.fail("data race with an access by T" + std::to_string(other));
+      }
+    }
+    c.writer = e.thread;
+    c.written = e.number;
+  }
+
+  std::size_t oldest_readable(unsigned t, cell_id id) const {
+    return threads_[t].newest_only ? cells_[id].messages.size() - 1 : threads_[t].now.seen[id];
+  }
+
+  template <class Visit>
+  void for_each_readable(unsigned t, cell_id id, Visit visit) const {
+    const std::vector<message>& all = cells_[id].messages;
+    const std::size_t oldest = oldest_readable(t, id);
+    for (std::size_t rank = all.size(); rank-- > oldest;) {
+      visit(rank, rank + 1 < all.size() && all[rank + 1].attached);
+    }
+  }
+
+  void get(event& e, std::size_t rank) {
+    const cell& c = cells_[e.where];
+    const message& m = c.messages[rank];
+    thread_views& me = threads_[e.thread];
+    e.reads = true;
+    e.source = m.event;
+    e.got = m.value;
+    e.stale = rank + 1 < c.messages.size();
+    me.now.seen[e.where] = std::max(me.now.seen[e.where], static_cast<std::uint16_t>(rank));
+    join(acquires(e.order) ? me.now : me.pending, m.released);
+  }
+
+  template <class Change>
+  void exchange(event& e, std::size_t rank, Change change) {
+    get(e, rank);
+    e.writes = true;
+    e.put = change(e.got);
+    // A release sequence goes on through RMWs (and, since C++20, through nothing else).
+    view carried = threads_[e.thread].fenced;
+    join(carried, cells_[e.where].messages[rank].released);
+    put(e.thread, e.where, rank + 1, e, carried, true);
+    commit(e);
+  }
+
+  void put(unsigned t, cell_id id, std::size_t rank, const event& e, const view& carried,
+           bool attached) {
+    cell& c = cells_[id];
+    view& now = threads_[t].now;
+    const auto index = static_cast<std::uint32_t>(&e - events_.data());
+    if (rank < c.messages.size()) make_room(id, rank);
+    now.seen[id] = static_cast<std::uint16_t>(rank);
+    const auto place = c.messages.begin() + static_cast<std::ptrdiff_t>(rank);
+    const auto placed = c.messages.insert(place, {e.put, index, attached, carried});
+    if (releases(e.order)) join(placed->released, now);
+
+    const std::uint64_t was = c.order_hash;
+    if (rank + 1 == c.messages.size()) {
+      c.order_hash = mix(was, name_of(index));
+    } else {
+      c.order_hash = 0;
+      for (const message& m : c.messages) c.order_hash = mix(c.order_hash, name_of(m.event));
+    }
+    state_ += mix(c.key, c.order_hash) - (was == 0 ? 0 : mix(c.key, was));
+  }
+
+  // Every view of the cell moves up with the messages that get a higher rank.
+  void make_room(cell_id id, std::size_t rank) {
+    const auto shift = [id, rank](view& v) {
+      if (v.seen[id] >= rank) ++v.seen[id];
+    };
+    for (thread_views& t : threads_) shift(t.now), shift(t.pending), shift(t.fenced);
+    for (cell_id i = 0; i < used_; ++i) {
+      for (message& m : cells_[i].messages) shift(m.released);
+    }
+  }
+
+  host& host_;
+  std::vector<cell> cells_;
+  cell_id used_ = 0;
+  std::vector<event> events_;
+  std::array<thread_views, max_threads> threads_{};
+  std::vector<way> ways_;
+  std::uint64_t state_ = 0;
+  std::size_t max_events_ = 0;
+  unsigned seq_cst_ = 0;
+  unsigned spurious_ = 0;
+};
+
+}  // namespace explorer

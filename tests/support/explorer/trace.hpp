@@ -1,0 +1,86 @@
+// A failed execution, one line for each event.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "memory.hpp"
+
+namespace explorer {
+
+struct named_range {
+  const void* address;
+  std::size_t size;
+  const char* name;
+};
+
+class names {
+ public:
+  void clear() { ranges_.clear(); }
+  void add(const void* address, std::size_t size, const char* name) {
+    ranges_.push_back({address, size, name});
+  }
+
+  /// The smallest named range around the address, or null.
+  const named_range* find(const void* address) const {
+    const named_range* best = nullptr;
+    for (const named_range& r : ranges_) {
+      const auto offset = distance(r.address, address);
+      if (offset < r.size && (best == nullptr || r.size < best->size)) best = &r;
+    }
+    return best;
+  }
+
+  std::string text(const cell& c, cell_id id) const {
+    const named_range* r = find(c.address);
+    if (r == nullptr) return (c.is_atomic ? "atomic" : "plain") + std::to_string(id);
+    const auto offset = distance(r->address, c.address);
+    return offset == 0 ? r->name : std::string(r->name) + "+" + std::to_string(offset);
+  }
+
+ private:
+  static std::uintptr_t distance(const void* from, const void* to) {
+    return reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
+  }
+
+  std::vector<named_range> ranges_;
+};
+
+inline std::string value_text(std::uint64_t value) {
+  char out[24];
+  std::snprintf(out, sizeof out, value < 10 ? "%llu" : "0x%llx",
+                static_cast<unsigned long long>(value));
+  return out;
+}
+
+inline std::string trace_text(const memory& m, const names& known) {
+  std::string out;
+  for (const event& e : m.events()) {
+    const bool ordered = e.file != nullptr;
+    std::string line = "  T" + std::to_string(e.thread) + "  ";
+    const auto column = [&line](std::size_t at, const std::string& what) {
+      line.resize(std::max(line.size() + 1, at), ' ');
+      line += what;
+    };
+    line += text(e.kind);
+    if (e.kind == op::start) column(14, "T" + std::to_string(e.put));
+    if (e.where != no_cell) {
+      column(14, e.where < m.cells() ? known.text(m.at(e.where), e.where) : "?");
+    }
+    if (ordered) column(28, text(e.order));
+    if (e.reads) column(33, "read " + value_text(e.got));
+    if (e.reads && e.stale) column(0, "STALE");
+    if (e.writes && e.kind != op::init) column(e.reads ? 58 : 33, "write " + value_text(e.put));
+    if (e.writes && e.kind == op::init) column(33, "value " + value_text(e.put));
+    if (!e.reads && e.stale) column(0, "NOT LAST");
+    if (ordered) {
+      const std::string file = e.file;
+      column(84, file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(e.line));
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+}  // namespace explorer

@@ -1,0 +1,215 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "layouts.hpp"
+#include "pinref/gup/gup.hpp"
+#include "pinref/host/page_table.hpp"
+#include "pinref/observe/accounted_ref.hpp"
+
+using pinref::foll;
+using pinref::gup_error;
+using pinref::gup_result;
+using pinref::protection;
+using pinref::release_result;
+
+TEST_CASE("an arena gives out each frame once, from one piece of memory, and takes them back") {
+  pinref::frame_arena arena{2};
+  REQUIRE(arena.valid());
+  CHECK(arena.nr_frames() == 1024);
+  std::set<std::byte*> seen;
+  std::vector<pinref::frame*> frames;
+  while (pinref::frame* page = arena.allocate()) {
+    CHECK(page->ref().count() == 1);
+    CHECK_FALSE(page->dirty());
+    CHECK(seen.insert(arena.data(*page)).second);
+    std::memset(arena.data(*page), 0x5a, arena.frame_size);
+    CHECK(&arena.frame_at(arena.frame_number(*page)) == page);
+    page->set_dirty();
+    frames.push_back(page);
+  }
+  CHECK(frames.size() == 1024);
+  CHECK(arena.allocate_compound() == nullptr);
+  CHECK(static_cast<std::size_t>(*seen.rbegin() - *seen.begin()) == 1023 * arena.frame_size);
+  for (pinref::frame* page : frames) CHECK(pinref::put_page(*page) == release_result::last);
+  CHECK(arena.nr_free() == 1024);
+}
+
+TEST_CASE("a compound page is 2 MiB on its own boundary, and its frames serve as small ones afterwards") {
+  pinref::frame_arena arena{2};
+  pinref::frame* small = arena.allocate();
+  pinref::frame* head = arena.allocate_compound();
+  REQUIRE(head != nullptr);
+  CHECK(reinterpret_cast<std::uintptr_t>(arena.data(*head)) % arena.block_size == 0);
+  CHECK(arena.allocate_compound() == nullptr);
+  CHECK(&pinref::compound_head(head[511]) == head);
+  CHECK(pinref::put_page(head[200]) == release_result::last);
+  CHECK(&pinref::compound_head(head[511]) == &head[511]);
+  CHECK(pinref::put_page(*small) == release_result::last);
+  std::vector<pinref::frame*> frames;
+  while (pinref::frame* page = arena.allocate()) frames.push_back(page);
+  CHECK(frames.size() == 1024);
+  for (pinref::frame* page : frames) REQUIRE(pinref::put_page(*page) == release_result::last);
+  pinref::frame* a = arena.allocate_compound();
+  pinref::frame* b = arena.allocate_compound();
+  CHECK(a != nullptr);
+  CHECK(b != nullptr);
+  CHECK(pinref::put_page(*a) == release_result::last);
+  CHECK(pinref::put_page(*b) == release_result::last);
+}
+
+TEST_CASE("an arena the system refuses is invalid and gives nothing") {
+  pinref::frame_arena none{0};
+  CHECK_FALSE(none.valid());
+  CHECK(none.allocate() == nullptr);
+  pinref::frame_arena absurd{SIZE_MAX / pinref::frame_arena::block_size - 2};
+  CHECK_FALSE(absurd.valid());
+  CHECK(absurd.allocate_compound() == nullptr);
+}
+
+TEST_CASE("a pinned frame outlives its mapping and its owner's reference, and is not given out again") {
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, 0x100000, 16};
+  REQUIRE(space.map(0x100000, 1, protection::read_write));
+  pinref::frame* pinned[1];
+  REQUIRE(pinref::pin_user_pages_fast(space, 0x100000, 1, foll::write, pinned).ok());
+  space.unmap(0x100000, 1);
+  CHECK(pinref::page_dma_pinned(*pinned[0]));
+  std::vector<pinref::frame*> others;
+  while (pinref::frame* page = arena.allocate()) {
+    CHECK(page != pinned[0]);
+    others.push_back(page);
+  }
+  CHECK(others.size() == 511);
+  CHECK(pinref::unpin_user_page(*pinned[0]) == release_result::last);
+  CHECK(arena.allocate() == pinned[0]);
+  others.push_back(pinned[0]);
+  for (pinref::frame* page : others) CHECK(pinref::put_page(*page) == release_result::last);
+}
+
+TEST_CASE("demand-zero memory is zero, also in a frame that held something else") {
+  pinref::frame_arena arena{1};
+  std::vector<pinref::frame*> used;
+  while (pinref::frame* page = arena.allocate()) {
+    std::memset(arena.data(*page), 0xff, arena.frame_size);
+    used.push_back(page);
+  }
+  for (pinref::frame* page : used) REQUIRE(pinref::put_page(*page) == release_result::last);
+  pinref::page_table space{arena, 0, 8};
+  REQUIRE(space.map(0, 8, protection::read_write));
+  pinref::frame* pages[8];
+  REQUIRE(pinref::get_user_pages_fast(space, 0, 8, foll::none, pages).count == 8);
+  for (pinref::frame* page : pages)
+    for (std::size_t i = 0; i != arena.frame_size; ++i) REQUIRE(arena.data(*page)[i] == std::byte{0});
+  CHECK(pinref::release_pages(pages, 8).count == 8);
+}
+
+TEST_CASE("protection: none hides, read refuses writers, write_protect makes the next writer fault") {
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, 0, 8};
+  pinref::frame* pages[8];
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::none, pages) == gup_result{0, gup_error::not_mapped});
+  REQUIRE(space.map(0, 8, protection::read));
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write, pages) == gup_result{0, gup_error::no_permission});
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::none, pages) == gup_result{1, gup_error::none});
+  CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  REQUIRE(space.map(0, 8, protection::read_write));
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write | foll::fast_only, pages).reason ==
+        gup_error::would_block);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write, pages).ok());
+  CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write | foll::fast_only, pages).ok());
+  CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  space.write_protect(0);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write | foll::fast_only, pages).reason ==
+        gup_error::would_block);
+  CHECK_FALSE(space.map(0, 9, protection::read));
+  CHECK_FALSE(space.map(1, 1, protection::read));
+}
+
+TEST_CASE("an arena that is used up stops a call with no_memory and keeps what is held") {
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, 0, 600};
+  REQUIRE(space.map(0, 600, protection::read_write));
+  std::vector<pinref::frame*> pages(600);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 600, foll::write, pages.data()) == gup_result{512, gup_error::no_memory});
+  CHECK(pinref::unpin_user_pages(pages.data(), 512).count == 512);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 600, foll::write | foll::all, pages.data()) ==
+        gup_result{0, gup_error::no_memory});
+  CHECK(pages[0] == nullptr);
+}
+
+TEST_CASE_TEMPLATE("a huge mapping is pinned whole and outlives its unmapping", Layout, ALL_LAYOUTS) {
+  using ref = pinref::page_ref<Layout>;
+  pinref::basic_frame_arena<ref> arena{2};
+  pinref::basic_page_table<ref> space{arena, 0, 1024};
+  REQUIRE(space.map(0, 1024, protection::read_write));
+  auto* head = arena.allocate_compound();
+  REQUIRE(head != nullptr);
+  CHECK_FALSE(space.map_page(4096, *head, protection::read_write));
+  REQUIRE(space.map_page(512 * 4096, *head, protection::read_write));
+  std::vector<pinref::basic_frame<ref>*> pages(520);
+  CHECK(pinref::pin_user_pages_fast(space, 508 * 4096, 516, foll::write, pages.data()) ==
+        gup_result{516, gup_error::none});
+  CHECK(head->ref().snapshot() == Layout::of(1, 512));
+  space.unmap(600 * 4096, 1);
+  CHECK(head->ref().snapshot() == Layout::of(0, 512));
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages.data(), 516, true).count == 516);
+  CHECK(arena.nr_free() == 1024 - 4);
+}
+
+TEST_CASE("the page lock has one owner at a time") {
+  pinref::frame_arena arena{1};
+  pinref::frame* page = arena.allocate();
+  int inside = 0, entered = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t != 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i != 2000; ++i) {
+        page->lock();
+        CHECK(++inside == 1);
+        ++entered;
+        --inside;
+        page->unlock();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(entered == 8000);
+  CHECK(page->try_lock());
+  CHECK_FALSE(page->try_lock());
+  page->unlock();
+  CHECK(pinref::put_page(*page) == release_result::last);
+}
+
+TEST_CASE_TEMPLATE("accounting: acquired minus released is the live pins, through undo, bulk and refusal", Layout,
+                   ALL_LAYOUTS) {
+  struct tag {};
+  using ref = pinref::accounted_ref<pinref::page_ref<Layout>, tag>;
+  pinref::basic_frame_arena<ref> arena{2};
+  pinref::basic_page_table<ref> space{arena, 0, 700};
+  REQUIRE(space.map(0, 16, protection::read_write));
+  const auto live = [] {
+    const pinref::pin_totals now = ref::totals();
+    return now.acquired - now.released;
+  };
+  pinref::basic_frame<ref>* pages[32];
+  REQUIRE(live() == 0);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 20, foll::write, pages).count == 16);
+  CHECK(live() == 16);
+  CHECK(pinref::get_user_pages_fast(space, 0, 16, foll::write, pages).count == 16);
+  CHECK(live() == 16);
+  CHECK(pinref::release_pages(pages, 16).count == 16);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 20, foll::write | foll::all, pages).count == 0);
+  CHECK(live() == 16);
+  std::size_t i = 0;
+  CHECK(pinref::get_user_pages_fast(space, 0, 16, foll::none, pages).count == 16);
+  for (; i != 16; ++i) CHECK(pinref::unpin_user_page(*pages[i]) == release_result::released);
+  CHECK(live() == 0);
+  CHECK(pages[0]->ref().unpin(5) == release_result::underflow);
+  CHECK(live() == 0);
+  CHECK(pinref::release_pages(pages, 16).count == 16);
+  CHECK(ref::totals().acquired == ref::totals().released);
+}

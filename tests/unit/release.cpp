@@ -1,0 +1,214 @@
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "foreign_host.hpp"
+#include "hooked_sync.hpp"
+#include "layouts.hpp"
+#include "pinref/gup/gup.hpp"
+#include "pinref/host/page_table.hpp"
+
+using pinref::gup_error;
+using pinref::gup_result;
+using pinref::take_result;
+using support::foreign_space;
+using support::hooked_sync;
+using support::kind;
+
+namespace {
+
+// Writes down what a dirty release does to it, in order.
+struct diary_page {
+  pinref::page_ref<> ref;
+  bool is_dirty = false;
+  std::string diary;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<diary_page> {
+  static auto& ref(diary_page& p) noexcept { return p.ref; }
+  static void lock(diary_page& p) noexcept { p.diary += p.ref.dma_pinned_hint() ? "lock " : "lock-after-unpin "; }
+  static void unlock(diary_page& p) noexcept { p.diary += "unlock "; }
+  static bool dirty(diary_page& p) noexcept { return p.is_dirty; }
+  static void set_dirty(diary_page& p) noexcept {
+    p.diary += p.ref.dma_pinned_hint() ? "dirty " : "dirty-after-unpin ";
+    p.is_dirty = true;
+  }
+  static void free_page(diary_page& p) noexcept { p.diary += "free "; }
+};
+
+TEST_CASE("a dirty release marks before it unpins, and locks clean pages only") {
+  diary_page clean, dirty;
+  clean.ref.reset();
+  dirty.ref.reset();
+  dirty.is_dirty = true;
+  diary_page* pages[] = {&clean, &dirty};
+  const auto pin = [&] {
+    REQUIRE(clean.ref.try_pin() == take_result::taken);
+    REQUIRE(dirty.ref.try_pin() == take_result::taken);
+  };
+  SUBCASE("unpin_user_pages_dirty_lock") {
+    pin();
+    CHECK(pinref::unpin_user_pages_dirty_lock(pages, 2, true) == gup_result{2, gup_error::none});
+    CHECK(clean.diary == "lock dirty unlock ");
+    CHECK(dirty.diary.empty());
+  }
+  SUBCASE("without make_dirty no page is touched but for its pin") {
+    pin();
+    CHECK(pinref::unpin_user_pages_dirty_lock(pages, 2, false) == gup_result{2, gup_error::none});
+    CHECK(clean.diary.empty());
+    CHECK_FALSE(clean.is_dirty);
+  }
+  SUBCASE("unpin_user_folio_dirty_lock") {
+    pin();
+    CHECK(pinref::unpin_user_folio_dirty_lock(clean, 1).ok());
+    CHECK(pinref::unpin_user_folio_dirty_lock(dirty, 1).ok());
+    CHECK(clean.diary == "lock dirty unlock ");
+    CHECK(dirty.diary.empty());
+  }
+  SUBCASE("the last holder frees what it has marked") {
+    pin();
+    REQUIRE(pinref::put_page(clean) == pinref::release_result::released);
+    CHECK(pinref::unpin_user_pages_dirty_lock(pages, 1, true) == gup_result{1, gup_error::none});
+    CHECK(clean.diary == "lock dirty unlock free ");
+  }
+  CHECK_FALSE(clean.ref.dma_pinned());
+}
+
+TEST_CASE_TEMPLATE("null entries are tolerated everywhere, and do not end a run", Layout, ALL_LAYOUTS) {
+  using ref = pinref::page_ref<Layout>;
+  pinref::basic_frame_arena<ref> arena{2};
+  auto* a = arena.allocate();
+  auto* b = arena.allocate();
+  pinref::basic_frame<ref>* pages[] = {nullptr, a, nullptr, a, b, nullptr};
+  for (int way = 0; way != 3; ++way) {
+    CAPTURE(way);
+    for (auto* each : {a, a, b})
+      REQUIRE((way == 2 ? pinref::try_get_page(*each) : pinref::try_pin_page(*each)) == take_result::taken);
+    const gup_result done = way == 0   ? pinref::unpin_user_pages(pages, 6)
+                            : way == 1 ? pinref::unpin_user_pages_dirty_lock(pages, 6, true)
+                                       : pinref::release_pages(pages, 6);
+    CHECK(done == gup_result{3, gup_error::none});
+    CHECK(a->ref().snapshot() == Layout::of(1));
+    CHECK(b->ref().snapshot() == Layout::of(1));
+  }
+  pinref::basic_frame<ref>* nothing[] = {nullptr, nullptr};
+  CHECK(pinref::unpin_user_pages(nothing, 2) == gup_result{0, gup_error::none});
+  CHECK(pinref::unpin_user_pages_dirty_lock(nothing, 2, true) == gup_result{0, gup_error::none});
+  CHECK(pinref::put_page(*a) == pinref::release_result::last);
+  CHECK(pinref::put_page(*b) == pinref::release_result::last);
+}
+
+TEST_CASE("a null array is an error, an empty one is not") {
+  pinref::frame** none = nullptr;
+  pinref::frame* no_frame = nullptr;
+  CHECK(pinref::unpin_user_pages(none, 3) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::unpin_user_pages_dirty_lock(none, 3, true) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::unpin_user_pages_dirty_lock(none, 3, false) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::unpin_user_page_range(no_frame, 3) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::unpin_user_page_range_dirty_lock(no_frame, 3, true) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::release_pages(none, 3) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::unpin_user_pages(none, 0) == gup_result{0, gup_error::none});
+  CHECK(pinref::unpin_user_page_range_dirty_lock(no_frame, 0, true) == gup_result{0, gup_error::none});
+}
+
+TEST_CASE_TEMPLATE("an over-release in the middle is reported, and every rightful release is done", Layout,
+                   ALL_LAYOUTS) {
+  using space_type = foreign_space<pinref::page_ref<Layout>>;
+  space_type space(3);
+  typename space_type::page* pages[3];
+  for (std::size_t i = 0; i != 3; ++i) pages[i] = &space.map(i);
+  REQUIRE(pinref::try_pin_page(*pages[0]) == take_result::taken);
+  REQUIRE(pinref::try_pin_page(*pages[2]) == take_result::taken);
+  CHECK(pinref::unpin_user_pages(pages, 3) == gup_result{2, gup_error::underflow});
+  for (auto* page : pages) CHECK(page->ref.snapshot() == Layout::of(1));
+}
+
+TEST_CASE(
+    "a range over 512 pages of one compound page is two locked operations in all, one to pin and one to release") {
+  using ref = pinref::page_ref<pinref::bias64, hooked_sync>;
+  foreign_space<ref> space(514);
+  space.map(0);
+  space.map(1, 512);
+  space.map(513);
+  foreign_space<ref>::page* pages[514] = {};
+  int operations = 0;
+  const auto count = [&](auto call) {
+    operations = 0;
+    hooked_sync::interleave([&](int) { ++operations; });
+    call();
+    hooked_sync::hook = nullptr;
+    return operations;
+  };
+  using pinref::foll;
+  CHECK(count([&] { CHECK(pinref::pin_user_pages_fast(space, space.address(1), 512, foll::write, pages).ok()); }) == 1);
+  CHECK(count([&] { CHECK(pinref::unpin_user_pages(pages, 512).count == 512); }) == 1);
+  CHECK(count([&] { CHECK(pinref::pin_user_pages(space, space.address(0), 514, foll::write, pages).ok()); }) == 3);
+  CHECK(count([&] { CHECK(pinref::unpin_user_pages(pages, 514).count == 514); }) == 3);
+  CHECK(count([&] { CHECK(pinref::get_user_pages_fast(space, space.address(0), 514, foll::write, pages).ok()); }) == 3);
+  CHECK(count([&] { CHECK(pinref::release_pages(pages, 514).count == 514); }) == 3);
+  CHECK(count([&] { CHECK(pinref::pin_user_pages_fast(space, space.address(1), 512, foll::write, pages).ok()); }) == 1);
+  CHECK(count([&] { CHECK(pinref::unpin_user_page_range(pages[0], 512).count == 512); }) == 1);
+}
+
+TEST_CASE_TEMPLATE("a range goes by frame number: it ends with its head, starts in the middle, crosses into the next",
+                   Layout, ALL_LAYOUTS) {
+  using ref = pinref::page_ref<Layout>;
+  pinref::basic_frame_arena<ref> arena{3};
+  auto* first = arena.allocate_compound();
+  auto* second = arena.allocate_compound();
+  auto* small = arena.allocate();
+  REQUIRE(first != nullptr);
+  REQUIRE(second != nullptr);
+  if (second < first) std::swap(first, second);
+  REQUIRE(second == first + 512);
+  REQUIRE(pinref::try_pin_page(*first, 12) == take_result::taken);
+  REQUIRE(pinref::try_pin_page(*second, 20) == take_result::taken);
+  CHECK(pinref::unpin_user_page_range_dirty_lock(first + 500, 32, true) == gup_result{32, gup_error::none});
+  CHECK(first->ref().snapshot() == Layout::of(1));
+  CHECK(second->ref().snapshot() == Layout::of(1));
+  CHECK(first->dirty());
+  CHECK(second->dirty());
+  CHECK_FALSE(small->dirty());
+  for (auto* page : {first, second, small}) CHECK(pinref::put_page(*page) == pinref::release_result::last);
+  CHECK(arena.nr_free() == arena.nr_frames());
+}
+
+TEST_CASE_TEMPLATE("entries of one head that are not neighbours are released by count, not as a range", Layout,
+                   ALL_LAYOUTS) {
+  using ref = pinref::page_ref<Layout>;
+  pinref::basic_frame_arena<ref> arena{2};
+  auto* head = arena.allocate_compound();
+  auto* other = arena.allocate();
+  pinref::basic_frame<ref>* pages[] = {head + 7, head + 3, head + 3, other, head + 511};
+  for (auto* page : pages) REQUIRE(pinref::try_pin_page(*page) == take_result::taken);
+  CHECK(head->ref().pins() == 4);
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 5, true) == gup_result{5, gup_error::none});
+  CHECK(head->ref().snapshot() == Layout::of(1));
+  CHECK(other->ref().snapshot() == Layout::of(1));
+  CHECK(pinref::put_page(*head) == pinref::release_result::last);
+  CHECK(pinref::put_page(*other) == pinref::release_result::last);
+}
+
+TEST_CASE("a folio is released by a count above the limit of one bulk take, in steps") {
+  using ref = pinref::page_ref<pinref::bias32>;
+  pinref::basic_frame_arena<ref> arena{1};
+  auto* head = arena.allocate_compound();
+  const std::size_t most = ref::max_pins_at_once;
+  for (int i = 0; i != 3; ++i) REQUIRE(pinref::try_pin_page(*head, most) == take_result::taken);
+  CHECK(pinref::unpin_user_folio(*head, 3 * most) == gup_result{3 * most, gup_error::none});
+  CHECK(head->ref().snapshot() == pinref::bias32::of(1));
+  CHECK(pinref::unpin_user_folio(*head, 0) == gup_result{0, gup_error::none});
+  CHECK(pinref::put_page(*head) == pinref::release_result::last);
+}
+
+TEST_CASE("an immortal page in a dirty release is neither marked nor counted") {
+  foreign_space<pinref::page_ref<>> space(1);
+  auto& zero = space.map(0, 1, kind::immortal);
+  foreign_space<pinref::page_ref<>>::page* pages[] = {&zero};
+  CHECK(pinref::unpin_user_pages(pages, 1) == gup_result{1, gup_error::none});
+  CHECK(zero.ref.snapshot() == pinref::bias64::of(1));
+}

@@ -1,0 +1,59 @@
+# Sourced by the tools: brings in what a bare Debian 12 lacks. Installs only; upgrades and removes nothing.
+
+pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
+  cmake python3 libclang-rt-14-dev git binutils ca-certificates"
+pinref_programs="python3 meson ninja pkg-config cmake git objdump"
+
+# setup ROOT: returns nonzero when a needed program is missing in the end.
+setup() {
+  setup_log=$1/build/setup.log
+  mkdir -p "$1/build"
+
+  if grep -qs '^VERSION_ID="12"' /etc/os-release && grep -qs '^ID=debian' /etc/os-release; then
+    setup_debian
+  fi
+
+  setup_lacking=
+  for program in $pinref_programs; do
+    command -v "$program" >/dev/null 2>&1 || setup_lacking="$setup_lacking $program"
+  done
+  if ! command -v g++ >/dev/null 2>&1 && ! command -v clang++ >/dev/null 2>&1; then
+    setup_lacking="$setup_lacking g++ or clang++"
+  fi
+  if [ -n "$setup_lacking" ]; then
+    echo "setup: not found:$setup_lacking" >&2
+    echo "setup: on Debian 12 these packages have all it takes:" $pinref_packages >&2
+    return 1
+  fi
+}
+
+setup_debian() {
+  missing=
+  for package in $pinref_packages; do
+    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null) in
+      *' ok installed') ;;
+      *) missing="$missing $package" ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
+
+  if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+  elif command -v sudo >/dev/null 2>&1; then
+    as_root=sudo
+  else
+    echo "setup: neither root nor sudo, so not installed:$missing" >&2
+    return 0
+  fi
+
+  echo "setup: installing$missing (log: $setup_log)"
+  {
+    $as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 update &&
+      $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 \
+        -o DPkg::Lock::Timeout=300 install -y -q \
+        --no-install-recommends --no-remove --no-upgrade $missing
+  } >"$setup_log" 2>&1 </dev/null || {
+    echo "setup: apt-get failed; the end of its log:" >&2
+    tail -n 15 "$setup_log" >&2
+  }
+}
