@@ -69,7 +69,6 @@ template <class Ref>
 class basic_frame_arena;
 template <class Ref>
 class basic_page_table;
-using frame = basic_frame<page_ref<>>;
 using frame_arena = basic_frame_arena<page_ref<>>;
 using page_table = basic_page_table<page_ref<>>;
 

@@ -15,14 +15,15 @@ using pinref::gup_error;
 using pinref::gup_result;
 using pinref::protection;
 using pinref::release_result;
+using frame = pinref::frame_arena::frame;
 
 TEST_CASE("an arena gives out each frame once, from one piece of memory, and takes them back") {
   pinref::frame_arena arena{2};
   REQUIRE(arena.valid());
   CHECK(arena.nr_frames() == 1024);
   std::set<std::byte*> seen;
-  std::vector<pinref::frame*> frames;
-  while (pinref::frame* page = arena.allocate()) {
+  std::vector<frame*> frames;
+  while (frame* page = arena.allocate()) {
     CHECK(page->ref().count() == 1);
     CHECK_FALSE(page->dirty());
     CHECK(seen.insert(arena.data(*page)).second);
@@ -34,14 +35,14 @@ TEST_CASE("an arena gives out each frame once, from one piece of memory, and tak
   CHECK(frames.size() == 1024);
   CHECK(arena.allocate_compound() == nullptr);
   CHECK(static_cast<std::size_t>(*seen.rbegin() - *seen.begin()) == 1023 * arena.frame_size);
-  for (pinref::frame* page : frames) CHECK(pinref::put_page(*page) == release_result::last);
+  for (frame* page : frames) CHECK(pinref::put_page(*page) == release_result::last);
   CHECK(arena.nr_free() == 1024);
 }
 
 TEST_CASE("a compound page is 2 MiB on its own boundary, and its frames serve as small ones afterwards") {
   pinref::frame_arena arena{2};
-  pinref::frame* small = arena.allocate();
-  pinref::frame* head = arena.allocate_compound();
+  frame* small = arena.allocate();
+  frame* head = arena.allocate_compound();
   REQUIRE(head != nullptr);
   CHECK(reinterpret_cast<std::uintptr_t>(arena.data(*head)) % arena.block_size == 0);
   CHECK(arena.allocate_compound() == nullptr);
@@ -49,12 +50,12 @@ TEST_CASE("a compound page is 2 MiB on its own boundary, and its frames serve as
   CHECK(pinref::put_page(head[200]) == release_result::last);
   CHECK(&pinref::compound_head(head[511]) == &head[511]);
   CHECK(pinref::put_page(*small) == release_result::last);
-  std::vector<pinref::frame*> frames;
-  while (pinref::frame* page = arena.allocate()) frames.push_back(page);
+  std::vector<frame*> frames;
+  while (frame* page = arena.allocate()) frames.push_back(page);
   CHECK(frames.size() == 1024);
-  for (pinref::frame* page : frames) REQUIRE(pinref::put_page(*page) == release_result::last);
-  pinref::frame* a = arena.allocate_compound();
-  pinref::frame* b = arena.allocate_compound();
+  for (frame* page : frames) REQUIRE(pinref::put_page(*page) == release_result::last);
+  frame* a = arena.allocate_compound();
+  frame* b = arena.allocate_compound();
   CHECK(a != nullptr);
   CHECK(b != nullptr);
   CHECK(pinref::put_page(*a) == release_result::last);
@@ -74,12 +75,12 @@ TEST_CASE("a pinned frame outlives its mapping and its owner's reference, and is
   pinref::frame_arena arena{1};
   pinref::page_table space{arena, 0x100000, 16};
   REQUIRE(space.map(0x100000, 1, protection::read_write));
-  pinref::frame* pinned[1];
+  frame* pinned[1];
   REQUIRE(pinref::pin_user_pages_fast(space, 0x100000, 1, foll::write, pinned).ok());
   space.unmap(0x100000, 1);
   CHECK(pinref::page_dma_pinned(*pinned[0]));
-  std::vector<pinref::frame*> others;
-  while (pinref::frame* page = arena.allocate()) {
+  std::vector<frame*> others;
+  while (frame* page = arena.allocate()) {
     CHECK(page != pinned[0]);
     others.push_back(page);
   }
@@ -87,22 +88,22 @@ TEST_CASE("a pinned frame outlives its mapping and its owner's reference, and is
   CHECK(pinref::unpin_user_page(*pinned[0]) == release_result::last);
   CHECK(arena.allocate() == pinned[0]);
   others.push_back(pinned[0]);
-  for (pinref::frame* page : others) CHECK(pinref::put_page(*page) == release_result::last);
+  for (frame* page : others) CHECK(pinref::put_page(*page) == release_result::last);
 }
 
 TEST_CASE("demand-zero memory is zero, also in a frame that held something else") {
   pinref::frame_arena arena{1};
-  std::vector<pinref::frame*> used;
-  while (pinref::frame* page = arena.allocate()) {
+  std::vector<frame*> used;
+  while (frame* page = arena.allocate()) {
     std::memset(arena.data(*page), 0xff, arena.frame_size);
     used.push_back(page);
   }
-  for (pinref::frame* page : used) REQUIRE(pinref::put_page(*page) == release_result::last);
+  for (frame* page : used) REQUIRE(pinref::put_page(*page) == release_result::last);
   pinref::page_table space{arena, 0, 8};
   REQUIRE(space.map(0, 8, protection::read_write));
-  pinref::frame* pages[8];
+  frame* pages[8];
   REQUIRE(pinref::get_user_pages_fast(space, 0, 8, foll::none, pages).count == 8);
-  for (pinref::frame* page : pages)
+  for (frame* page : pages)
     for (std::size_t i = 0; i != arena.frame_size; ++i) REQUIRE(arena.data(*page)[i] == std::byte{0});
   CHECK(pinref::release_pages(pages, 8).count == 8);
 }
@@ -110,7 +111,7 @@ TEST_CASE("demand-zero memory is zero, also in a frame that held something else"
 TEST_CASE("protection: none hides, read refuses writers, write_protect makes the next writer fault") {
   pinref::frame_arena arena{1};
   pinref::page_table space{arena, 0, 8};
-  pinref::frame* pages[8];
+  frame* pages[8];
   CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::none, pages) == gup_result{0, gup_error::not_mapped});
   REQUIRE(space.map(0, 8, protection::read));
   CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write, pages) == gup_result{0, gup_error::no_permission});
@@ -134,7 +135,7 @@ TEST_CASE("an arena that is used up stops a call with no_memory and keeps what i
   pinref::frame_arena arena{1};
   pinref::page_table space{arena, 0, 600};
   REQUIRE(space.map(0, 600, protection::read_write));
-  std::vector<pinref::frame*> pages(600);
+  std::vector<frame*> pages(600);
   CHECK(pinref::pin_user_pages_fast(space, 0, 600, foll::write, pages.data()) == gup_result{512, gup_error::no_memory});
   CHECK(pinref::unpin_user_pages(pages.data(), 512).count == 512);
   CHECK(pinref::pin_user_pages_fast(space, 0, 600, foll::write | foll::all, pages.data()) ==
@@ -163,7 +164,7 @@ TEST_CASE_TEMPLATE("a huge mapping is pinned whole and outlives its unmapping", 
 
 TEST_CASE("the page lock has one owner at a time") {
   pinref::frame_arena arena{1};
-  pinref::frame* page = arena.allocate();
+  frame* page = arena.allocate();
   int inside = 0, entered = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t != 4; ++t)

@@ -103,8 +103,8 @@ TEST_CASE_TEMPLATE("null entries are tolerated everywhere, and do not end a run"
 }
 
 TEST_CASE("a null array is an error, an empty one is not") {
-  pinref::frame** none = nullptr;
-  pinref::frame* no_frame = nullptr;
+  pinref::frame_arena::frame** none = nullptr;
+  pinref::frame_arena::frame* no_frame = nullptr;
   CHECK(pinref::unpin_user_pages(none, 3) == gup_result{0, gup_error::null_pages});
   CHECK(pinref::unpin_user_pages_dirty_lock(none, 3, true) == gup_result{0, gup_error::null_pages});
   CHECK(pinref::unpin_user_pages_dirty_lock(none, 3, false) == gup_result{0, gup_error::null_pages});

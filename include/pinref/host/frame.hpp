@@ -8,8 +8,8 @@
 /// Example:
 ///
 ///     pinref::frame_arena arena{64};                             // 64 blocks of 2 MiB
-///     pinref::frame* page = arena.allocate();
-///     pinref::page_traits<pinref::frame>::set_dirty(*page);
+///     pinref::frame_arena::frame* page = arena.allocate();
+///     page->set_dirty();
 
 #include <atomic>
 #include <cstddef>
@@ -80,7 +80,5 @@ class basic_frame {
   basic_frame_arena<Ref>* arena_ = nullptr;
   basic_frame* next_free_ = nullptr;
 };
-
-using frame = basic_frame<page_ref<>>;
 
 }  // namespace pinref

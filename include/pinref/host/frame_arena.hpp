@@ -12,7 +12,7 @@
 ///
 ///     pinref::frame_arena arena{4};                              // 4 blocks of 2 MiB
 ///     if (!arena.valid()) return;                                // the system refused the memory
-///     pinref::frame* page = arena.allocate();                    // one reference
+///     pinref::frame_arena::frame* page = arena.allocate();                    // one reference
 ///     std::memset(arena.data(*page), 0, arena.frame_size);
 ///     (void)pinref::put_page(*page);                             // back on the free list
 

@@ -12,7 +12,7 @@
 ///
 ///     pinref::page_table space{arena, 0x100000, 1024};           // 1024 pages from this address on
 ///     space.map(0x100000, 16, pinref::protection::read_write);
-///     pinref::frame* pages[16];
+///     pinref::frame_arena::frame* pages[16];
 ///     auto pinned = pinref::pin_user_pages_fast(space, 0x100000, 16, pinref::foll::write, pages);
 
 #include <algorithm>

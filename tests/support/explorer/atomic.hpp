@@ -42,7 +42,7 @@ class alignas(T) atomic {
     engine& e = engine::current();
     memory& m = e.step();
     m.store(e.self(), id_, this, raw(desired), e.effective(op::store, order, this, file, line));
-    e.wrote();
+    e.wrote(true);
   }
 
   T exchange(T desired, std::memory_order order = std::memory_order_seq_cst,
@@ -145,7 +145,7 @@ class alignas(T) atomic {
     const std::uint64_t old =
         m.rmw(e.self(), id_, this, [&](std::uint64_t bits) { return raw(next(value(bits))); },
               e.effective(op::rmw, order, this, file, line));
-    e.wrote();
+    e.wrote(raw(next(value(old))) != old);
     return value(old);
   }
 
@@ -158,7 +158,7 @@ class alignas(T) atomic {
     const site on_failure = e.effective(op::cas_fail, failure, this, file, line);
     const std::uint64_t old = m.compare_exchange(e.self(), id_, this, raw(expected), raw(desired),
                                                  weak, on_success, on_failure, done);
-    if (done) e.wrote();
+    if (done) e.wrote(expected != desired);
     else expected = value(old);
     return done;
   }

@@ -73,9 +73,9 @@ class engine final : host {
     return s;
   }
 
-  /// A store has become visible: spinning threads have something new to look at.
-  void wrote() {
-    ++writes_;
+  /// After a write. If it changed the value, spinning threads have something new to look at.
+  void wrote(bool changed) {
+    if (changed) ++writes_;
     memory_.read_newest_only(self_, false);
   }
 

@@ -55,8 +55,13 @@ inline std::string value_text(std::uint64_t value) {
 }
 
 inline std::string trace_text(const memory& m, const names& known) {
+  constexpr std::size_t longest = 500;
+  const std::vector<event>& events = m.events();
+  const std::size_t begin = events.size() > longest ? events.size() - longest : 0;
   std::string out;
-  for (const event& e : m.events()) {
+  if (begin != 0) out = "  (" + std::to_string(begin) + " events before)\n";
+  for (std::size_t i = begin; i < events.size(); ++i) {
+    const event& e = events[i];
     const bool ordered = e.file != nullptr;
     std::string line = "  T" + std::to_string(e.thread) + "  ";
     const auto column = [&line](std::size_t at, const std::string& what) {
