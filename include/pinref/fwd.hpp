@@ -41,7 +41,7 @@ class page_ref;
 enum class hold : unsigned char;
 template <class Page>
 struct page_traits;
-// compound_head  page_immortal  get_page  try_get_page  put_page  try_pin_page  unpin_user_page
+// compound_head  page_immortal  get_page  try_get_page  put_page  try_pin_page  add_pin  unpin_user_page
 // page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint
 
 // gup/
@@ -50,9 +50,13 @@ enum class foll : unsigned;
 struct gup_result;
 template <class Page>
 struct mapping;
-// get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast
+// get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast  fault_in_user_pages  pin_object_folios
 // unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
 // unpin_user_folio  unpin_user_folio_dirty_lock  release_pages
+
+// hold/
+enum class on_release : unsigned char;
+// page_ptr  page_pin  pinned_range  pin_owner  owned_pins
 
 // observe/
 struct pin_totals;

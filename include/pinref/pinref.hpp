@@ -14,6 +14,7 @@
 ///     ref/      the atomic word                  page_ref
 ///     page/     the host's page                  page_traits, get_page, put_page, page_dma_pinned
 ///     gup/      many pages of an address space   pin_user_pages, unpin_user_pages_dirty_lock
+///     hold/     who holds                        page_ptr, page_pin, pinned_range, pin_owner
 ///     observe/  wrappers of page_ref that count  accounted_ref, checked_ref
 ///     host/     a ready host on mmap             frame_arena, page_table
 ///
@@ -32,8 +33,12 @@
 #include "pinref/gup/address_space.hpp"
 #include "pinref/gup/flags.hpp"
 #include "pinref/gup/gup.hpp"
+#include "pinref/gup/object.hpp"
 #include "pinref/gup/release.hpp"
 #include "pinref/gup/result.hpp"
+#include "pinref/hold/page_hold.hpp"
+#include "pinref/hold/pin_owner.hpp"
+#include "pinref/hold/pinned_range.hpp"
 #include "pinref/page/page.hpp"
 #include "pinref/page/page_traits.hpp"
 #include "pinref/ref/page_ref.hpp"

@@ -7,7 +7,8 @@ The source holds `extern "C"` functions named check_*, each under a line that st
 The fast path runs from the entry to `ret`. At a conditional branch it falls through, unless only the branch leads to a
 `ret` of the same function without a call: compilers lay the likely way straight ahead and move the unlikely one out.
 Counted on it: locked instructions (`lock` prefix, or `xchg` with memory), conditional branches, and loads before the
-first locked instruction. A fast path that calls or jumps to another function has no `ret` and fails.
+first locked instruction. `like=check_other` demands the same instructions, in the same order, as that function has.
+A fast path that calls or jumps to another function has no `ret` and fails.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -40,6 +41,11 @@ class Instruction:
         # xchg with memory locks the bus without the prefix; a register pair does not.
         if self.name.startswith("xchg") and "(" in self.operands:
             self.locked = True
+
+    @property
+    def shape(self):
+        """What it is, apart from where a branch goes."""
+        return self.name if self.is_branch or self.is_jump else (self.locked, self.name, self.operands)
 
     @property
     def is_jump(self):
@@ -169,9 +175,7 @@ def main():
         return SKIP
 
     text = options.source.read_text()
-    budgets = {name: dict((key, int(value)) for key, value in
-                          (part.split("=") for part in budget.split()))
-               for budget, name in BUDGET.findall(text)}
+    budgets = {name: dict(part.split("=") for part in budget.split()) for budget, name in BUDGET.findall(text)}
     stated = set(re.findall(r"\bcheck_\w+(?=\()", text))
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder, "code.o"))
@@ -196,7 +200,11 @@ def main():
         cost = costs(path)
         print(f"{name:<28} {cost['locked']:>7} {cost['branches']:>9} {cost['loads']:>6} {len(path):>13}")
         over = [f"{key} is {cost[key]}, not {value}" for key, value in budget.items()
-                if cost[key] != value]
+                if key != "like" and cost[key] != int(value)]
+        if "like" in budget:
+            model = fast_path(functions.get(budget["like"], [])) or []
+            if [i.shape for i in path] != [i.shape for i in model]:
+                over.append(f"not the instructions of {budget['like']}")
         if over:
             failed += 1
             print(f"    {', '.join(over)}; the fast path:")

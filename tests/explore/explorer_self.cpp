@@ -159,8 +159,10 @@ struct p3 {
       std::uint64_t one = 1;
       if (o.w.compare_exchange_strong(one, dead, freeze, rlx)) {
         o.box.write(2);
-        if (thaw_adds) o.w.fetch_add(1 - dead, sc);
-        else o.w.store(1, thaw);
+        if (thaw_adds)
+          o.w.fetch_add(1 - dead, sc);
+        else
+          o.w.store(1, thaw);
       }
       drop(1);
     });
@@ -307,8 +309,7 @@ TEST_CASE("P5: asking by load fails, asking by read-modify-write passes") {
   passes(p5{});
   fails(p5{.pin_order = rlx}, "not both");
   fails(p5{.ask = acq}, "not both");
-  fails(p5{.pin_order = ar, .entry_load = acq, .protect = rel, .ask = acq, .ask_by_rmw = false},
-        "not both");
+  fails(p5{.pin_order = ar, .entry_load = acq, .protect = rel, .ask = acq, .ask_by_rmw = false}, "not both");
 }
 
 TEST_CASE("P5: asking by load passes when both sides pay for seq_cst") {
@@ -318,7 +319,8 @@ TEST_CASE("P5: asking by load passes when both sides pay for seq_cst") {
   passes(fences);
   fences.ask_fence = ar;
   fails(fences, "not both");
-  const p5 accesses{.pin_order = sc, .entry_load = sc, .protect = sc, .ask = sc, .ask_by_rmw = false};
+  p5 accesses{.pin_order = sc, .entry_load = sc, .protect = sc, .ask = sc};
+  accesses.ask_by_rmw = false;
   passes(accesses);
   p5 mixed = accesses;
   mixed.protect = mixed.ask = rlx;
@@ -368,8 +370,9 @@ TEST_CASE("a trace names threads, locations, orders, values and stale reads") {
 
 TEST_CASE("random walks find a bug, and the walk can be replayed and repeated") {
   const options how{.random_walks = 10000, .seed = 7};
-  fails(p2{.kill = rlx}, "data race", how);
-  CHECK(explorer::explore(how, p2{.kill = rlx}).trace == explorer::explore(how, p2{.kill = rlx}).trace);
+  const p2 bad{.kill = rlx};
+  fails(bad, "data race", how);
+  CHECK(explorer::explore(how, bad).trail == explorer::explore(how, bad).trail);
   const auto good = explorer::explore({.random_walks = 500}, p2{});
   CHECK_FALSE(good.failed);
   CHECK(good.executions == 500);
@@ -401,8 +404,10 @@ TEST_CASE("plain data: two reads are no race, a read and a write are") {
       auto& data = x.make<explorer::plain<int>>(1);
       auto& flag = x.make<explorer::atomic<bool>>(false);
       x.thread([&, write, ordered] {
-        if (write) data.write(2);
-        else data.read();
+        if (write)
+          data.write(2);
+        else
+          data.read();
         if (ordered) flag.store(true, rel);
       });
       x.thread([&, ordered] {
@@ -505,15 +510,19 @@ TEST_CASE("notify_one wakes one waiter, notify_all wakes all, a timed wait may g
       auto& a = x.make<explorer::atomic<int>>(0);
       for (int i = 0; i < 2; ++i) {
         x.thread([&a, timed] {
-          if (timed) explorer_sync::wait_until(a, 0, acq, 0);
-          else explorer_sync::wait(a, 0, acq);
+          if (timed)
+            explorer_sync::wait_until(a, 0, acq, 0);
+          else
+            explorer_sync::wait(a, 0, acq);
           if (!timed) explorer::check(a.load(rlx) == 1, "woken by the change");
         });
       }
       x.thread([&a, all] {
         a.store(1, rel);
-        if (all) explorer_sync::notify_all(a);
-        else explorer_sync::notify_one(a);
+        if (all)
+          explorer_sync::notify_all(a);
+        else
+          explorer_sync::notify_one(a);
       });
     };
   };
@@ -578,7 +587,7 @@ TEST_CASE("a ghost is part of the state that pruning compares") {
 }
 
 TEST_CASE("what a thread throws fails the exploration, and so does a test that is not repeatable") {
-  fails([](execution& x) { x.thread([] { throw std::runtime_error("oh"); }); }, "a thread threw: oh");
+  fails([](execution& x) { x.thread([] { throw std::runtime_error("oh"); }); }, "threw: oh");
   int runs = 0;
   const auto r = explorer::explore({.prune = false}, [&](execution& x) {
     auto& w = x.make<word>(0u);

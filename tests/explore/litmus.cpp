@@ -29,8 +29,7 @@ struct bed {
 using code = std::function<void(bed&)>;
 
 // Registers r0, r1, ... and, after a bar, the final x and y if asked for.
-outcomes run(unsigned registers, bool final_values, const std::vector<code>& threads,
-             explorer::options how = {}) {
+outcomes run(unsigned registers, bool final_values, const std::vector<code>& threads, explorer::options how = {}) {
   const auto r = explorer::explore(how, [&](explorer::execution& e) {
     auto& b = e.make<bed>();
     b.r.assign(registers, 0);
@@ -55,7 +54,9 @@ outcomes all(unsigned registers, bool final_values, const std::vector<code>& thr
   return found;
 }
 
-bool has(const outcomes& found, const char* outcome) { return found.count(outcome) != 0; }
+bool has(const outcomes& found, const char* outcome) {
+  return found.count(outcome) != 0;
+}
 
 outcomes without(outcomes set, const std::string& outcome) {
   set.erase(outcome);
@@ -71,29 +72,31 @@ struct orders4 {
 };
 
 outcomes store_buffering(orders4 o, order fence1 = rlx, order fence2 = rlx) {
-  return all(2, false, {[=](bed& b) {
-                          b.x.store(1, o.a);
-                          if (fence1 != rlx) explorer::fence(fence1);
-                          b.r[0] = b.y.load(o.b);
-                        },
-                        [=](bed& b) {
-                          b.y.store(1, o.c);
-                          if (fence2 != rlx) explorer::fence(fence2);
-                          b.r[1] = b.x.load(o.d);
-                        }});
+  return all(2, false,
+             {[=](bed& b) {
+                b.x.store(1, o.a);
+                if (fence1 != rlx) explorer::fence(fence1);
+                b.r[0] = b.y.load(o.b);
+              },
+              [=](bed& b) {
+                b.y.store(1, o.c);
+                if (fence2 != rlx) explorer::fence(fence2);
+                b.r[1] = b.x.load(o.d);
+              }});
 }
 
 outcomes message_passing(orders4 o, order fence1 = rlx, order fence2 = rlx) {
-  return all(2, false, {[=](bed& b) {
-                          b.x.store(1, o.a);
-                          if (fence1 != rlx) explorer::fence(fence1);
-                          b.y.store(1, o.b);
-                        },
-                        [=](bed& b) {
-                          b.r[0] = b.y.load(o.c);
-                          if (fence2 != rlx) explorer::fence(fence2);
-                          b.r[1] = b.x.load(o.d);
-                        }});
+  return all(2, false,
+             {[=](bed& b) {
+                b.x.store(1, o.a);
+                if (fence1 != rlx) explorer::fence(fence1);
+                b.y.store(1, o.b);
+              },
+              [=](bed& b) {
+                b.r[0] = b.y.load(o.c);
+                if (fence2 != rlx) explorer::fence(fence2);
+                b.r[1] = b.x.load(o.d);
+              }});
 }
 
 // Orders: of the stores, of the readers' loads, of a fence between the loads.
@@ -103,74 +106,79 @@ outcomes iriw(order store, order load, order fence = rlx) {
     if (fence != rlx) explorer::fence(fence);
     b.r[at + 1] = second.load(load);
   };
-  return run(4, false, {[=](bed& b) { b.x.store(1, store); }, [=](bed& b) { b.y.store(1, store); },
-                        [=](bed& b) { reader(b, b.x, b.y, 0); },
-                        [=](bed& b) { reader(b, b.y, b.x, 2); }});
+  return run(4, false,
+             {[=](bed& b) { b.x.store(1, store); }, [=](bed& b) { b.y.store(1, store); },
+              [=](bed& b) { reader(b, b.x, b.y, 0); }, [=](bed& b) { reader(b, b.y, b.x, 2); }});
 }
 
 outcomes two_plus_two_writes(order o, order fence = rlx) {
-  return all(0, true, {[=](bed& b) {
-                         b.x.store(1, o);
-                         if (fence != rlx) explorer::fence(fence);
-                         b.y.store(2, o);
-                       },
-                       [=](bed& b) {
-                         b.y.store(1, o);
-                         if (fence != rlx) explorer::fence(fence);
-                         b.x.store(2, o);
-                       }});
+  return all(0, true,
+             {[=](bed& b) {
+                b.x.store(1, o);
+                if (fence != rlx) explorer::fence(fence);
+                b.y.store(2, o);
+              },
+              [=](bed& b) {
+                b.y.store(1, o);
+                if (fence != rlx) explorer::fence(fence);
+                b.x.store(2, o);
+              }});
 }
 
 outcomes write_to_read_causality(order store_x, order load_x, order store_y, order load_y) {
-  return all(3, false, {[=](bed& b) { b.x.store(1, store_x); },
-                        [=](bed& b) {
-                          b.r[0] = b.x.load(load_x);
-                          b.y.store(1, store_y);
-                        },
-                        [=](bed& b) {
-                          b.r[1] = b.y.load(load_y);
-                          b.r[2] = b.x.load(rlx);
-                        }});
+  return all(3, false,
+             {[=](bed& b) { b.x.store(1, store_x); },
+              [=](bed& b) {
+                b.r[0] = b.x.load(load_x);
+                b.y.store(1, store_y);
+              },
+              [=](bed& b) {
+                b.r[1] = b.y.load(load_y);
+                b.r[2] = b.x.load(rlx);
+              }});
 }
 
 outcomes s_shape(order store_y, order load_y, order fence1 = rlx, order fence2 = rlx) {
-  return all(1, true, {[=](bed& b) {
-                         b.x.store(2, rlx);
-                         if (fence1 != rlx) explorer::fence(fence1);
-                         b.y.store(1, store_y);
-                       },
-                       [=](bed& b) {
-                         b.r[0] = b.y.load(load_y);
-                         if (fence2 != rlx) explorer::fence(fence2);
-                         b.x.store(1, rlx);
-                       }});
+  return all(1, true,
+             {[=](bed& b) {
+                b.x.store(2, rlx);
+                if (fence1 != rlx) explorer::fence(fence1);
+                b.y.store(1, store_y);
+              },
+              [=](bed& b) {
+                b.r[0] = b.y.load(load_y);
+                if (fence2 != rlx) explorer::fence(fence2);
+                b.x.store(1, rlx);
+              }});
 }
 
 outcomes r_shape(order store, order load, order fence = rlx) {
-  return all(1, true, {[=](bed& b) {
-                         b.x.store(1, store);
-                         if (fence != rlx) explorer::fence(fence);
-                         b.y.store(1, store);
-                       },
-                       [=](bed& b) {
-                         b.y.store(2, store);
-                         if (fence != rlx) explorer::fence(fence);
-                         b.r[0] = b.x.load(load);
-                       }});
+  return all(1, true,
+             {[=](bed& b) {
+                b.x.store(1, store);
+                if (fence != rlx) explorer::fence(fence);
+                b.y.store(1, store);
+              },
+              [=](bed& b) {
+                b.y.store(2, store);
+                if (fence != rlx) explorer::fence(fence);
+                b.r[0] = b.x.load(load);
+              }});
 }
 
 outcomes read_to_write_causality(order store, order load, order fence = rlx) {
-  return all(3, false, {[=](bed& b) { b.x.store(1, store); },
-                        [=](bed& b) {
-                          b.r[0] = b.x.load(load);
-                          if (fence != rlx) explorer::fence(fence);
-                          b.r[1] = b.y.load(load);
-                        },
-                        [=](bed& b) {
-                          b.y.store(1, store);
-                          if (fence != rlx) explorer::fence(fence);
-                          b.r[2] = b.x.load(load);
-                        }});
+  return all(3, false,
+             {[=](bed& b) { b.x.store(1, store); },
+              [=](bed& b) {
+                b.r[0] = b.x.load(load);
+                if (fence != rlx) explorer::fence(fence);
+                b.r[1] = b.y.load(load);
+              },
+              [=](bed& b) {
+                b.y.store(1, store);
+                if (fence != rlx) explorer::fence(fence);
+                b.r[2] = b.x.load(load);
+              }});
 }
 
 }  // namespace
@@ -196,14 +204,15 @@ TEST_CASE("store buffering is forbidden by a seq_cst fence on each side") {
 }
 
 TEST_CASE("store buffering through one RMW location: the later RMW sees the earlier") {
-  const auto found = all(2, false, {[](bed& b) {
-                                      b.x.store(1, rlx);
-                                      b.r[0] = b.y.fetch_add(1, ar);
-                                    },
-                                    [](bed& b) {
-                                      b.r[1] = b.y.fetch_add(1, ar) == 1 ? 2 : 0;
-                                      b.r[1] += b.x.load(rlx);
-                                    }});
+  const auto found = all(2, false,
+                         {[](bed& b) {
+                            b.x.store(1, rlx);
+                            b.r[0] = b.y.fetch_add(1, ar);
+                          },
+                          [](bed& b) {
+                            b.r[1] = b.y.fetch_add(1, ar) == 1 ? 2 : 0;
+                            b.r[1] += b.x.load(rlx);
+                          }});
   CHECK(found == outcomes{"03", "10", "11"});
 }
 
@@ -250,8 +259,7 @@ TEST_CASE("WRC: causality goes through a third thread with release and acquire o
   CHECK(has(write_to_read_causality(rlx, rlx, rlx, rlx), "110"));
   CHECK(has(write_to_read_causality(rel, acq, rlx, acq), "110"));
   CHECK(has(write_to_read_causality(rel, acq, rel, rlx), "110"));
-  for (const auto& found :
-       {write_to_read_causality(rel, acq, rel, acq), write_to_read_causality(rlx, rlx, rel, acq)}) {
+  for (const auto& found : {write_to_read_causality(rel, acq, rel, acq), write_to_read_causality(rlx, rlx, rel, acq)}) {
     CHECK(found.size() == 7);
     CHECK_FALSE(has(found, "110"));
   }
@@ -289,18 +297,19 @@ TEST_CASE("RWC: a reader and a writer agree with a third thread under seq_cst on
 
 TEST_CASE("Z6.U: seq_cst accesses do not order what a mere release store came between") {
   const auto run_with = [](order store_y) {
-    return all(3, false, {[=](bed& b) {
-                            b.x.store(1, sc);
-                            b.y.store(1, store_y);
-                          },
-                          [](bed& b) {
-                            b.r[0] = b.y.fetch_add(1, sc);
-                            b.r[1] = b.y.load(rlx);
-                          },
-                          [](bed& b) {
-                            b.y.store(3, sc);
-                            b.r[2] = b.x.load(sc);
-                          }});
+    return all(3, false,
+               {[=](bed& b) {
+                  b.x.store(1, sc);
+                  b.y.store(1, store_y);
+                },
+                [](bed& b) {
+                  b.r[0] = b.y.fetch_add(1, sc);
+                  b.r[1] = b.y.load(rlx);
+                },
+                [](bed& b) {
+                  b.y.store(3, sc);
+                  b.r[2] = b.x.load(sc);
+                }});
   };
   CHECK(has(run_with(rel), "130"));  // allowed since C++20, not in C++11
   CHECK_FALSE(has(run_with(sc), "130"));
@@ -313,124 +322,133 @@ TEST_CASE("coherence: reads of one atomic never go back") {
       b.r[at + 1] = b.x.load(rlx);
     };
   };
-  const auto found = run(4, false, {[](bed& b) { b.x.store(1, rlx); },
-                                    [](bed& b) { b.x.store(2, rlx); }, reader(0), reader(2)});
+  const auto found =
+      run(4, false, {[](bed& b) { b.x.store(1, rlx); }, [](bed& b) { b.x.store(2, rlx); }, reader(0), reader(2)});
   CHECK(has(found, "1212"));
   CHECK(has(found, "2121"));
   CHECK_FALSE(has(found, "1221"));
   CHECK_FALSE(has(found, "2112"));
-  CHECK(std::none_of(found.begin(), found.end(), [](const std::string& o) {
-    return o.substr(0, 2) == "10" || o.substr(0, 2) == "20";
-  }));
+  CHECK(std::none_of(found.begin(), found.end(),
+                     [](const std::string& o) { return o.substr(0, 2) == "10" || o.substr(0, 2) == "20"; }));
 }
 
 TEST_CASE("coherence: a thread's own stores stay in order and are seen by it") {
   CHECK(all(0, true, {[](bed& b) {
-                        b.x.store(1, rlx);
-                        b.x.store(2, rlx);
-                      }}) == outcomes{"|20"});
-  CHECK(all(1, true, {[](bed& b) {
-                        b.x.store(1, rlx);
-                        b.r[0] = b.x.load(rlx);
-                      },
-                      [](bed& b) { b.x.store(2, rlx); }}) == outcomes{"1|10", "1|20", "2|20"});
+              b.x.store(1, rlx);
+              b.x.store(2, rlx);
+            }}) == outcomes{"|20"});
+  CHECK(all(1, true,
+            {[](bed& b) {
+               b.x.store(1, rlx);
+               b.r[0] = b.x.load(rlx);
+             },
+             [](bed& b) { b.x.store(2, rlx); }}) == outcomes{"1|10", "1|20", "2|20"});
 }
 
 TEST_CASE("coherence: a load does not see a later store of its own thread") {
-  CHECK(all(1, true, {[](bed& b) {
-                        b.r[0] = b.x.load(rlx);
-                        b.x.store(1, rlx);
-                      },
-                      [](bed& b) { b.x.store(2, rlx); }}) == outcomes{"0|10", "0|20", "2|10"});
+  CHECK(all(1, true,
+            {[](bed& b) {
+               b.r[0] = b.x.load(rlx);
+               b.x.store(1, rlx);
+             },
+             [](bed& b) { b.x.store(2, rlx); }}) == outcomes{"0|10", "0|20", "2|10"});
 }
 
 TEST_CASE("load buffering is not modelled, as in RC11") {
-  CHECK(all(2, false, {[](bed& b) {
-                         b.r[0] = b.x.load(rlx);
-                         b.y.store(1, rlx);
-                       },
-                       [](bed& b) {
-                         b.r[1] = b.y.load(rlx);
-                         b.x.store(1, rlx);
-                       }}) == without(any_two, "11"));
+  CHECK(all(2, false,
+            {[](bed& b) {
+               b.r[0] = b.x.load(rlx);
+               b.y.store(1, rlx);
+             },
+             [](bed& b) {
+               b.r[1] = b.y.load(rlx);
+               b.x.store(1, rlx);
+             }}) == without(any_two, "11"));
 }
 
 TEST_CASE("a release sequence goes on through an RMW of any order") {
   for (order o : {rlx, acq, rel, ar}) {
-    const auto found = all(2, false, {[](bed& b) {
-                                        b.x.store(1, rlx);
-                                        b.y.store(1, rel);
-                                      },
-                                      [o](bed& b) { b.y.fetch_add(2, o); },
-                                      [](bed& b) {
-                                        b.r[0] = b.y.load(acq);
-                                        b.r[1] = b.x.load(rlx);
-                                      }});
+    const auto found = all(2, false,
+                           {[](bed& b) {
+                              b.x.store(1, rlx);
+                              b.y.store(1, rel);
+                            },
+                            [o](bed& b) { b.y.fetch_add(2, o); },
+                            [](bed& b) {
+                              b.r[0] = b.y.load(acq);
+                              b.r[1] = b.x.load(rlx);
+                            }});
     CHECK(found == outcomes{"00", "01", "11", "20", "21", "31"});
   }
 }
 
 TEST_CASE("a release sequence goes on through a relaxed exchange and compare_exchange") {
   for (bool swap : {false, true}) {
-    const auto found = all(3, false, {[](bed& b) {
-                                        b.x.store(1, rlx);
-                                        b.y.store(1, rel);
-                                      },
-                                      [swap](bed& b) {
-                                        int one = 1;
-                                        if (swap) b.r[2] = b.y.exchange(3, rlx);
-                                        else b.r[2] = b.y.compare_exchange_strong(one, 3, rlx);
-                                      },
-                                      [](bed& b) {
-                                        b.r[0] = b.y.load(acq);
-                                        b.r[1] = b.x.load(rlx);
-                                      }});
+    const auto found = all(3, false,
+                           {[](bed& b) {
+                              b.x.store(1, rlx);
+                              b.y.store(1, rel);
+                            },
+                            [swap](bed& b) {
+                              int one = 1;
+                              if (swap)
+                                b.r[2] = b.y.exchange(3, rlx);
+                              else
+                                b.r[2] = b.y.compare_exchange_strong(one, 3, rlx);
+                            },
+                            [](bed& b) {
+                              b.r[0] = b.y.load(acq);
+                              b.r[1] = b.x.load(rlx);
+                            }});
     CHECK(has(found, "311"));
     CHECK_FALSE(has(found, "301"));
   }
 }
 
 TEST_CASE("a release sequence ends at a store, even of the same thread") {
-  CHECK(has(all(2, false, {[](bed& b) {
-                             b.x.store(1, rlx);
-                             b.y.store(1, rel);
-                             b.y.store(2, rlx);
-                           },
-                           [](bed& b) {
-                             b.r[0] = b.y.load(acq);
-                             b.r[1] = b.x.load(rlx);
-                           }}),
+  CHECK(has(all(2, false,
+                {[](bed& b) {
+                   b.x.store(1, rlx);
+                   b.y.store(1, rel);
+                   b.y.store(2, rlx);
+                 },
+                 [](bed& b) {
+                   b.r[0] = b.y.load(acq);
+                   b.r[1] = b.x.load(rlx);
+                 }}),
             "20"));
 }
 
 TEST_CASE("RMWs of one atomic never read the same message") {
-  CHECK(all(3, true, {[](bed& b) { b.r[0] = b.x.fetch_add(1, rlx); },
-                      [](bed& b) { b.r[1] = b.x.fetch_add(1, rlx); },
-                      [](bed& b) { b.r[2] = b.x.fetch_add(1, rlx); }}) ==
+  CHECK(all(3, true,
+            {[](bed& b) { b.r[0] = b.x.fetch_add(1, rlx); }, [](bed& b) { b.r[1] = b.x.fetch_add(1, rlx); },
+             [](bed& b) { b.r[2] = b.x.fetch_add(1, rlx); }}) ==
         outcomes{"012|30", "021|30", "102|30", "120|30", "201|30", "210|30"});
 }
 
 TEST_CASE("a store may go in front of a message another thread read, never between an RMW pair") {
-  const auto found = all(2, true, {[](bed& b) { b.r[0] = b.x.fetch_add(1, rlx); },
-                                   [](bed& b) {
-                                     b.x.store(5, rlx);
-                                     b.r[1] = b.x.load(rlx);
-                                   }});
+  const auto found = all(2, true,
+                         {[](bed& b) { b.r[0] = b.x.fetch_add(1, rlx); },
+                          [](bed& b) {
+                            b.x.store(5, rlx);
+                            b.r[1] = b.x.load(rlx);
+                          }});
   CHECK(found == outcomes{"05|50", "55|60", "56|60"});
 }
 
 TEST_CASE("a failed compare_exchange has the failure order, a successful one the success order") {
   const auto run_cas = [](int expected, order success, order failure) {
-    return all(3, false, {[](bed& b) {
-                            b.x.store(1, rlx);
-                            b.y.store(1, rel);
-                          },
-                          [=](bed& b) {
-                            int seen = expected;
-                            b.r[0] = b.y.compare_exchange_strong(seen, 7, success, failure);
-                            b.r[1] = seen;
-                            b.r[2] = b.x.load(rlx);
-                          }});
+    return all(3, false,
+               {[](bed& b) {
+                  b.x.store(1, rlx);
+                  b.y.store(1, rel);
+                },
+                [=](bed& b) {
+                  int seen = expected;
+                  b.r[0] = b.y.compare_exchange_strong(seen, 7, success, failure);
+                  b.r[1] = seen;
+                  b.r[2] = b.x.load(rlx);
+                }});
   };
   CHECK(has(run_cas(5, acq, rlx), "010"));
   CHECK_FALSE(has(run_cas(5, rlx, acq), "010"));

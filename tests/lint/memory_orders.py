@@ -23,7 +23,8 @@ more):
     | (R7) | ref/zoned_word.hpp load_ordered | acq_rel | (R1), (R3) | ... |
 
 `where` starts with the header's path below include/pinref, `order` lists the orders that the statement names, joined by
-`, ` in the order of the text, and `pairs with` equals the comment's. `--table` prints the rows that the headers ask for.
+`, ` in the order of the text, and `pairs with` equals the comment's, joined by `, `. `--table` prints the rows that the
+headers ask for.
 """
 
 import argparse

@@ -1,9 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <array>
 #include <string_view>
-#include <type_traits>
 
+#include "entry_points.hpp"
 #include "foreign_host.hpp"
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
@@ -14,47 +13,11 @@ using pinref::gup_error;
 using pinref::gup_result;
 using pinref::release_result;
 using pinref::take_result;
+using support::entry_points;
 using support::foreign_space;
+using support::held_on;
 using support::kind;
-
-namespace {
-
-// The four entry points, called alike.
-template <class Space>
-using entry_point = gup_result (*)(Space&, std::uintptr_t, std::size_t, foll, typename Space::page**);
-
-template <class Space>
-struct named_entry {
-  const char* name;
-  entry_point<Space> call;
-  bool pins;
-  bool fast;
-};
-
-template <class Space>
-std::array<named_entry<Space>, 4> entry_points() {
-  return {{
-      {"get_user_pages", pinref::get_user_pages<Space>, false, false},
-      {"get_user_pages_fast", pinref::get_user_pages_fast<Space>, false, true},
-      {"pin_user_pages", pinref::pin_user_pages<Space>, true, false},
-      {"pin_user_pages_fast", pinref::pin_user_pages_fast<Space>, true, true},
-  }};
-}
-
-// What this call would hold on the page: its pins, or its references beyond the mapping's own.
-template <class Page>
-std::size_t held_on(Page& page, bool pins) {
-  return static_cast<std::size_t>(pins ? static_cast<long long>(pinref::page_pin_count(page))
-                                       : static_cast<long long>(pinref::page_ref_count(page)) - 1);
-}
-
-template <class Page>
-void release(Page** pages, std::size_t n, bool pins) {
-  const gup_result done = pins ? pinref::unpin_user_pages(pages, n) : pinref::release_pages(pages, n);
-  CHECK(done == gup_result{n, gup_error::none});
-}
-
-}  // namespace
+using support::release;
 
 TEST_CASE_TEMPLATE("every entry point holds a mixed range of small and compound pages and releases it", Layout,
                    ALL_LAYOUTS) {
@@ -133,9 +96,9 @@ TEST_CASE_TEMPLATE("bad input gives one documented error and touches neither cou
 
 TEST_CASE("the error table: every error has a name of its own and the errno Linux would give") {
   using enum gup_error;
-  const gup_error all[] = {none,         no_pages,    null_pages,    bad_flags,      misaligned,   address_overflow,
-                           out_of_range, not_mapped,  no_permission, broken_mapping, not_longterm, overflow,
-                           no_memory,    would_block, underflow};
+  const gup_error all[] = {limit_exceeded, busy,         interrupted,      none,         no_pages,    null_pages,
+                           bad_flags,      misaligned,   address_overflow, out_of_range, not_mapped,  no_permission,
+                           broken_mapping, not_longterm, overflow,         no_memory,    would_block, underflow};
   for (gup_error a : all)
     for (gup_error b : all) CHECK((std::string_view{to_string(a)} == to_string(b)) == (a == b));
   CHECK(to_errno(none) == 0);

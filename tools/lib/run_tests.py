@@ -196,7 +196,8 @@ def run_build(root, build, everything, jobs, tally):
 
 def main():
     every_suite = PLAIN_SUITES + LONG_SUITES
-    parser = argparse.ArgumentParser(prog="tools/test", description="Builds pinref with g++, clang++ and sanitizers, and tests each build.")
+    parser = argparse.ArgumentParser(
+        prog="tools/test", description="Builds pinref with g++, clang++ and sanitizers, and tests each build.")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--suite", choices=[*every_suite, "all"], metavar="NAME",
                         help="one of: " + ", ".join([*every_suite, "all"]))

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2086
 # Sourced by the tools: brings in what a bare Debian 12 lacks. Installs only; upgrades and removes nothing.
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config

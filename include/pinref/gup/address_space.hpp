@@ -71,4 +71,18 @@ concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
   space.broken_mapping(address);
 };
 
+/// Optional: can move pages that may not be held for long. `relocate(start, n)` replaces every such page in the range
+/// and returns none, or why it could not. Nothing in the range is pinned by the call that asks. Linux:
+/// migrate_longterm_unpinnable_folios().
+template <class Space>
+concept relocating_space = requires(Space& space, std::uintptr_t start, std::size_t n) {
+  { space.relocate(start, n) } -> std::same_as<gup_error>;
+};
+
+/// Optional: can tell a caller to give up, as a signal does. Asked before each slow step under foll::interruptible.
+template <class Space>
+concept interrupting_space = requires(Space& space) {
+  { space.interrupted() } -> std::same_as<bool>;
+};
+
 }  // namespace pinref

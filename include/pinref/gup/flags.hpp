@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// foll: the caller's flags, and the one function that judges them.
+/// foll: the flags of a call on many pages, and the one function that judges them.
 ///
 /// When not to use it: to say get or pin. The name of the call says it, for the whole call and never for single pages.
 ///
@@ -12,41 +12,68 @@
 /// Source: Linux FOLL_* and is_valid_gup_args().
 
 #include "pinref/gup/result.hpp"
-#include "pinref/page/hold.hpp"
 
 namespace pinref {
 
-/// What the caller asks for besides the hold itself.
+/// What a call is asked for. The caller may give any of the first group; the second belongs to the call's name.
 ///
-///     flag        meaning                                                          with get   with pin
-///     write       the pages will be written; the mapping must allow it             yes        yes
-///     longterm    held for long: pages that may not be are refused                 no         yes
-///     nofault     take what is present, do not fault pages in                      yes        yes
-///     fast_only   never enter the slow path: nothing blocks                        yes        yes
-///     all         all pages or none: what was taken before a failure is undone     yes        yes
+///     flag           meaning
+///     write          the pages will be written; the mapping must allow it
+///     longterm       held for long: pages that may not be are relocated or refused; with pin only
+///     force          access the mapping's protection refuses, as a debugger needs it
+///     nofault        take what is present, do not fault pages in
+///     fast_only      never enter the slow path: nothing blocks
+///     interruptible  ask the space before each slow step whether to give up
+///     all            all pages or none: what was taken before a failure is undone
+///
+///     get            take a reference to each page
+///     pin            pin each page
+///
+/// The table, which `check_flags` computes, for the flags of the caller, those of the call, and whether there is a page
+/// array:
+///
+///     get or pin among the caller's flags, or an unknown bit    bad_flags
+///     get and pin together                                      bad_flags
+///     longterm without pin                                      bad_flags
+///     neither get nor pin, with a page array                    bad_flags: nothing would hold the pages
+///     get or pin, without a page array                          null_pages
+///     anything else                                             allowed
 enum class foll : unsigned {
   none = 0,
   write = 1u << 0,
   longterm = 1u << 1,
-  nofault = 1u << 2,
-  fast_only = 1u << 3,
-  all = 1u << 4,
+  force = 1u << 2,
+  nofault = 1u << 3,
+  fast_only = 1u << 4,
+  interruptible = 1u << 5,
+  all = 1u << 6,
+  get = 1u << 7,
+  pin = 1u << 8,
 };
 
 [[nodiscard]] constexpr foll operator|(foll a, foll b) noexcept {
   return static_cast<foll>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
 
+[[nodiscard]] constexpr foll operator&(foll a, foll b) noexcept {
+  return static_cast<foll>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+
 /// Does `flags` contain every bit of `wanted`?
 [[nodiscard]] constexpr bool has(foll flags, foll wanted) noexcept {
-  return (static_cast<unsigned>(flags) & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
+  return (flags & wanted) == wanted;
 }
 
 /// The verdict of the table above; every entry point gives this one.
-[[nodiscard]] constexpr gup_error check_flags(foll flags, hold mode) noexcept {
-  constexpr foll known = foll::write | foll::longterm | foll::nofault | foll::fast_only | foll::all;
-  if (!has(known, flags)) return gup_error::bad_flags;
-  if (has(flags, foll::longterm) && mode != hold::pin) return gup_error::bad_flags;
+[[nodiscard]] constexpr gup_error check_flags(foll callers, foll calls, bool has_pages) noexcept {
+  constexpr foll allowed =
+      foll::write | foll::longterm | foll::force | foll::nofault | foll::fast_only | foll::interruptible | foll::all;
+  const bool holds = calls == foll::get || calls == foll::pin;
+  if (!has(allowed, callers)) return gup_error::bad_flags;
+  if (!holds && calls != foll::none) return gup_error::bad_flags;
+  if (has(callers, foll::longterm) && calls != foll::pin) return gup_error::bad_flags;
+  if (!holds && has_pages) return gup_error::bad_flags;
+  if (holds && !has_pages) return gup_error::null_pages;
   return gup_error::none;
 }
 

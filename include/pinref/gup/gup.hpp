@@ -9,7 +9,7 @@
 ///
 /// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages
 /// before it, which are held, with the reason. With `foll::all` it holds all or nothing. What a call undoes is exactly
-/// its own.
+/// its own. Every call names its space, so the pages of another process or tenant are pinned like one's own.
 ///
 /// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding
 /// there.
@@ -40,9 +40,29 @@
 
 namespace pinref {
 
+/// How often pages that may not be held for long are relocated before a call gives up with not_longterm.
+inline constexpr unsigned max_relocations = 8;
+
 namespace detail {
 
-/// The body of every call: one range, one mode.
+template <class Page>
+[[nodiscard]] bool longterm_pinnable([[maybe_unused]] Page& page) noexcept {
+  if constexpr (longterm_page<Page>)
+    return page_traits<Page>::longterm_pinnable(compound_head(page));
+  else
+    return true;
+}
+
+/// One entry into the host's slow path, if the flags allow it.
+template <class Space, class Use>
+gup_error slow_step(Space& space, std::uintptr_t address, foll flags, Use use) noexcept {
+  if (has(flags, foll::fast_only)) return gup_error::would_block;
+  if constexpr (interrupting_space<Space>)
+    if (has(flags, foll::interruptible) && space.interrupted()) return gup_error::interrupted;
+  return space.fault_in(address, flags, use);
+}
+
+/// The body of every call that holds: one range, one mode.
 template <hold Mode, address_space Space>
 class walk {
  public:
@@ -52,17 +72,15 @@ class walk {
   walk(Space& space, foll flags, page** pages) noexcept : space_(space), flags_(flags), pages_(pages) {}
 
   gup_result run(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
-    gup_result done;
-    while (done.count != nr_pages) {
-      const std::uintptr_t address = start + done.count * Space::page_size;
-      page** const out = pages_ + done.count;
-      std::size_t held = fast ? try_fast(address, out, nr_pages - done.count) : 0;
-      if (held == 0) {
-        done.reason =
-            has(flags_, foll::fast_only) ? gup_error::would_block : fault_in(address, out, nr_pages - done.count, held);
-        if (done.reason != gup_error::none) break;
+    gup_result done = hold_pages(start, nr_pages, fast);
+    if constexpr (relocates) {
+      for (unsigned tries = 0; has(flags_, foll::longterm) && !all_longterm_pinnable(done.count); ++tries) {
+        const std::size_t range = done.count;
+        undo(done);
+        done.reason = tries == max_relocations ? gup_error::not_longterm : space_.relocate(start, range);
+        if (done.reason != gup_error::none) return done;
+        done = hold_pages(start, nr_pages, fast);
       }
-      done.count += held;
     }
     if (done.reason != gup_error::none && has(flags_, foll::all)) undo(done);
     return done;
@@ -71,6 +89,20 @@ class walk {
  private:
   using traits = page_traits<page>;
   using seen = mapping<page>;
+  static constexpr bool relocates = Mode == hold::pin && relocating_space<Space> && longterm_page<page>;
+
+  gup_result hold_pages(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
+    gup_result done;
+    while (done.count != nr_pages) {
+      const std::uintptr_t address = start + done.count * Space::page_size;
+      page** const out = pages_ + done.count;
+      std::size_t held = fast ? try_fast(address, out, nr_pages - done.count) : 0;
+      if (held == 0) done.reason = fault_in(address, out, nr_pages - done.count, held);
+      if (done.reason != gup_error::none) break;
+      done.count += held;
+    }
+    return done;
+  }
 
   /// Pages held without a lock at this address; 0 leaves it to the slow path, which also finds the reason.
   std::size_t try_fast(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
@@ -78,7 +110,7 @@ class walk {
     if (entry.page == nullptr) return 0;
     const std::size_t n = step(entry, wanted);
     if (take<Mode>(*entry.page, n) != take_result::taken) return 0;
-    if (!space_.recheck(address, entry) || !longterm_allowed(*entry.page)) [[unlikely]] {
+    if (!space_.recheck(address, entry) || refused(*entry.page)) [[unlikely]] {
       drop<Mode>(*entry.page, n);
       return 0;
     }
@@ -87,7 +119,7 @@ class walk {
   }
 
   gup_error fault_in(std::uintptr_t address, page** out, std::size_t wanted, std::size_t& held) noexcept {
-    return space_.fault_in(address, flags_, [&](const seen& entry) noexcept {
+    return slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
       const std::size_t n = step(entry, wanted);
       switch (take<Mode>(*entry.page, n)) {
         case take_result::taken:
@@ -99,7 +131,7 @@ class walk {
           if constexpr (diagnosing_space<Space>) space_.broken_mapping(address);
           return gup_error::broken_mapping;
       }
-      if (!longterm_allowed(*entry.page)) {
+      if (refused(*entry.page)) {
         drop<Mode>(*entry.page, n);
         return gup_error::not_longterm;
       }
@@ -113,12 +145,16 @@ class walk {
     return smaller(smaller(entry.run, wanted), max_at_once<Mode, page>);
   }
 
-  // Asked after the take: only a held page cannot change its kind.
-  bool longterm_allowed([[maybe_unused]] page& taken) const noexcept {
-    if constexpr (longterm_page<page>)
-      return !has(flags_, foll::longterm) || traits::longterm_pinnable(compound_head(taken));
-    else
-      return true;
+  // Asked after the take: only a held page cannot change its kind. Where pages can be moved it is asked of all of them.
+  bool refused(page& taken) const noexcept {
+    if constexpr (relocates) return false;
+    return has(flags_, foll::longterm) && !longterm_pinnable(taken);
+  }
+
+  bool all_longterm_pinnable(std::size_t n) const noexcept {
+    for (std::size_t i = 0; i != n; ++i)
+      if (!longterm_pinnable(*pages_[i])) return false;
+    return true;
   }
 
   static void fill(const seen& entry, page** out, std::size_t n) noexcept {
@@ -128,7 +164,7 @@ class walk {
   }
 
   void undo(gup_result& done) noexcept {
-    (void)drop_pages<Mode, false>(pages_, done.count);
+    (void)drop_pages<Mode, false>(pages_, done.count, site_of<page>::current());
     for (std::size_t i = 0; i != done.count; ++i) pages_[i] = nullptr;
     done.count = 0;
   }
@@ -152,8 +188,7 @@ template <class Space>
 template <hold Mode, class Space>
 gup_result gup(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, typename Space::page** pages,
                bool fast) noexcept {
-  gup_error bad = check_flags(flags, Mode);
-  if (bad == gup_error::none && pages == nullptr) bad = gup_error::null_pages;
+  gup_error bad = check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
   if (bad == gup_error::none) bad = check_range(space, start, nr_pages);
   if (bad != gup_error::none) return {0, bad};
   return walk<Mode, Space>(space, flags, pages).run(start, nr_pages, fast);
@@ -175,7 +210,9 @@ gup_result get_user_pages_fast(Space& space, std::uintptr_t start, std::size_t n
   return detail::gup<hold::reference>(space, start, nr_pages, flags, pages, true);
 }
 
-/// Pins on the pages of a range, each taken in the slow path, while its mapping is stable. May block.
+/// Pins on the pages of a range, each taken in the slow path, while its mapping is stable. May block. With
+/// `foll::longterm`, pages that may not be held for long are relocated if the space can, at most `max_relocations`
+/// times, all pins of the call being given back meanwhile; else they are refused.
 template <address_space Space>
 gup_result pin_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                           typename Space::page** pages) noexcept {
@@ -187,6 +224,25 @@ template <address_space Space>
 gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                                typename Space::page** pages) noexcept {
   return detail::gup<hold::pin>(space, start, nr_pages, flags, pages, true);
+}
+
+/// Makes the pages of a range present with the access asked for, and holds none of them: the count is how many were.
+/// May block. Linux: faultin_page_range().
+template <address_space Space>
+gup_result fault_in_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags) noexcept {
+  gup_result done{0, check_flags(flags, foll::none, false)};
+  if (done.reason == gup_error::none) done.reason = detail::check_range(space, start, nr_pages);
+  while (done.reason == gup_error::none && done.count != nr_pages) {
+    const std::uintptr_t address = start + done.count * Space::page_size;
+    mapping<typename Space::page> entry = space.lookup(address, flags);
+    if (entry.page == nullptr)
+      done.reason = detail::slow_step(space, address, flags, [&entry](const auto& present) noexcept {
+        entry = present;
+        return gup_error::none;
+      });
+    if (done.reason == gup_error::none) done.count += detail::smaller(entry.run, nr_pages - done.count);
+  }
+  return done;
 }
 
 }  // namespace pinref

@@ -34,11 +34,11 @@ namespace detail {
 
 /// Drops n holders of a head and adds them to the result.
 template <hold Mode, class Page>
-void drop_run(Page& head, std::size_t n, gup_result& done) noexcept {
+void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) noexcept {
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
   while (n != 0) {
     const std::size_t step = smaller(n, max_at_once<Mode, Page>);
-    if (drop_head<Mode>(head, step) == release_result::underflow)
+    if (drop_head<Mode>(head, step, where) == release_result::underflow)
       done.reason = gup_error::underflow;
     else
       done.count += step;
@@ -99,29 +99,29 @@ void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
 }
 
 /// The body of every release of an array or a range: one run of one head after the other.
-template <hold Mode, bool MakeDirty>
+template <hold Mode, bool MakeDirty, class Page>
 struct drop_runs {
-  gup_result done;
+  site_of<Page> where;
+  gup_result done = {};
 
-  template <class Page>
   void operator()(Page& head, std::size_t length) noexcept {
     if constexpr (MakeDirty) dirty_locked(head);
-    drop_run<Mode>(head, length, done);
+    drop_run<Mode>(head, length, done, where);
   }
 };
 
 template <hold Mode, bool MakeDirty, class Page>
-gup_result drop_pages(Page* const* pages, std::size_t n) noexcept {
+gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
-  drop_runs<Mode, MakeDirty> drop;
+  drop_runs<Mode, MakeDirty, Page> drop{where};
   for_each_run(pages, n, drop);
   return drop.done;
 }
 
 template <bool MakeDirty, class Page>
-gup_result unpin_range(Page* first, std::size_t n) noexcept {
+gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept {
   if (first == nullptr && n != 0) return {0, gup_error::null_pages};
-  drop_runs<hold::pin, MakeDirty> drop;
+  drop_runs<hold::pin, MakeDirty, Page> drop{where};
   for_each_frame_run(first, n, drop);
   return drop.done;
 }
@@ -130,51 +130,59 @@ gup_result unpin_range(Page* first, std::size_t n) noexcept {
 
 /// Releases one pin of each of n pages.
 template <host_page Page>
-gup_result unpin_user_pages(Page* const* pages, std::size_t n) noexcept {
-  return detail::drop_pages<hold::pin, false>(pages, n);
+gup_result unpin_user_pages(Page* const* pages, std::size_t n,
+                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::drop_pages<hold::pin, false>(pages, n, where);
 }
 
 /// As unpin_user_pages; with `make_dirty` each page is marked dirty first, under its lock if it is clean. May block
 /// then.
 template <host_page Page>
-gup_result unpin_user_pages_dirty_lock(Page* const* pages, std::size_t n, bool make_dirty) noexcept {
-  return make_dirty ? detail::drop_pages<hold::pin, true>(pages, n) : detail::drop_pages<hold::pin, false>(pages, n);
+gup_result unpin_user_pages_dirty_lock(Page* const* pages, std::size_t n, bool make_dirty,
+                                       detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return make_dirty ? detail::drop_pages<hold::pin, true>(pages, n, where)
+                    : detail::drop_pages<hold::pin, false>(pages, n, where);
 }
 
 /// Releases one pin of each of n pages that follow each other by frame number, from `first` on. They may belong to
 /// several heads; neighbours of one head go together. Linux: unpin_user_page_range_dirty_lock() without make_dirty.
 template <host_page Page>
-gup_result unpin_user_page_range(Page* first, std::size_t n) noexcept {
-  return detail::unpin_range<false>(first, n);
+gup_result unpin_user_page_range(Page* first, std::size_t n,
+                                 detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::unpin_range<false>(first, n, where);
 }
 
 /// As unpin_user_page_range; with `make_dirty` each head is marked dirty first, under its lock if it is clean. May
 /// block then.
 template <host_page Page>
-gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool make_dirty) noexcept {
-  return make_dirty ? detail::unpin_range<true>(first, n) : detail::unpin_range<false>(first, n);
+gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool make_dirty,
+                                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return make_dirty ? detail::unpin_range<true>(first, n, where) : detail::unpin_range<false>(first, n, where);
 }
 
 /// Releases n pins of one folio at once.
 template <host_page Page>
-gup_result unpin_user_folio(Page& folio, std::size_t n) noexcept {
-  detail::drop_runs<hold::pin, false> drop;
+gup_result unpin_user_folio(Page& folio, std::size_t n,
+                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  detail::drop_runs<hold::pin, false, Page> drop{where};
   drop(compound_head(folio), n);
   return drop.done;
 }
 
 /// As unpin_user_folio, marked dirty first, under its lock if it is clean. May block.
 template <host_page Page>
-gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n) noexcept {
-  detail::drop_runs<hold::pin, true> drop;
+gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n,
+                                       detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  detail::drop_runs<hold::pin, true, Page> drop{where};
   if (n != 0) drop(compound_head(folio), n);
   return drop.done;
 }
 
 /// Releases one reference of each of n pages: the other half of get_user_pages. Linux: release_pages().
 template <host_page Page>
-gup_result release_pages(Page* const* pages, std::size_t n) noexcept {
-  return detail::drop_pages<hold::reference, false>(pages, n);
+gup_result release_pages(Page* const* pages, std::size_t n,
+                         detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::drop_pages<hold::reference, false>(pages, n, where);
 }
 
 }  // namespace pinref

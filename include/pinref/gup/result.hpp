@@ -31,7 +31,10 @@ namespace pinref {
 ///     not_longterm      a page that may not be pinned for long                               EOPNOTSUPP
 ///     overflow          the page cannot count more holders                                   ENOMEM
 ///     no_memory         the host could not provide the page                                  ENOMEM
+///     limit_exceeded    the owner may not pin that many pages                                ENOMEM
 ///     would_block       foll::fast_only, and the rest needs the slow path                    EAGAIN
+///     busy              others changed the object again and again; try later                 EBUSY
+///     interrupted       foll::interruptible, and the space said to give up                   EINTR
 ///     underflow         a release of more than was held: a bug of the caller                 EINVAL
 enum class gup_error : unsigned char {
   none,
@@ -47,7 +50,10 @@ enum class gup_error : unsigned char {
   not_longterm,
   overflow,
   no_memory,
+  limit_exceeded,
   would_block,
+  busy,
+  interrupted,
   underflow,
 };
 
@@ -73,9 +79,14 @@ enum class gup_error : unsigned char {
       return EOPNOTSUPP;
     case gup_error::overflow:
     case gup_error::no_memory:
+    case gup_error::limit_exceeded:
       return ENOMEM;
     case gup_error::would_block:
       return EAGAIN;
+    case gup_error::busy:
+      return EBUSY;
+    case gup_error::interrupted:
+      return EINTR;
   }
   return EINVAL;
 }
@@ -109,8 +120,14 @@ enum class gup_error : unsigned char {
       return "overflow";
     case gup_error::no_memory:
       return "no_memory";
+    case gup_error::limit_exceeded:
+      return "limit_exceeded";
     case gup_error::would_block:
       return "would_block";
+    case gup_error::busy:
+      return "busy";
+    case gup_error::interrupted:
+      return "interrupted";
     case gup_error::underflow:
       return "underflow";
   }

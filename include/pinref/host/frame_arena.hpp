@@ -191,6 +191,7 @@ struct page_traits<basic_frame<Ref>> {
   static std::uint64_t frame_number(page& p) noexcept { return p.arena().frame_number(p); }
   static page& nth_page(page& p, std::size_t i) noexcept { return (&p)[i]; }
   static void lock(page& head) noexcept { head.lock(); }
+  static bool try_lock(page& head) noexcept { return head.try_lock(); }
   static void unlock(page& head) noexcept { head.unlock(); }
   static bool dirty(page& head) noexcept { return head.dirty(); }
   static void set_dirty(page& head) noexcept { head.set_dirty(); }

@@ -62,7 +62,9 @@ class basic_page_table {
     const std::lock_guard guard{mutex_};
     for (std::size_t i = index(address), end = i + n; i != end; ++i) {
       entries_[i].allowed = allowed;
-      if (allowed != protection::read_write) entries_[i].word.fetch_and(~writable, std::memory_order_relaxed);
+      if (allowed != protection::read_write)
+        entries_[i].word.fetch_and(allowed == protection::none ? ~(present | writable) : ~writable,
+                                   std::memory_order_relaxed);
     }
     return true;
   }
@@ -107,7 +109,7 @@ class basic_page_table {
     const std::uint64_t word = entries_[i].word.load(std::memory_order_acquire);
     const std::uint64_t needed = has(flags, foll::write) ? present | writable : present;
     if ((word & needed) != needed) return {};
-    return {&arena_.frame_at(word >> frame_shift), word, (word & huge) != 0 ? huge_pages - i % huge_pages : 1};
+    return found(i, word);
   }
 
   [[nodiscard]] bool recheck(std::uintptr_t address, const mapping<page>& seen) const noexcept {
@@ -120,24 +122,25 @@ class basic_page_table {
     const std::size_t i = index(address);
     const protection wanted = has(flags, foll::write) ? protection::read_write : protection::read;
     if (entries_[i].allowed == protection::none) return gup_error::not_mapped;
-    if (entries_[i].allowed < wanted) return gup_error::no_permission;
-    const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
-    if ((word & present) == 0) {
+    if (entries_[i].allowed < wanted && !has(flags, foll::force)) return gup_error::no_permission;
+    if ((entries_[i].word.load(std::memory_order_relaxed) & mapped) == 0) {
       if (has(flags, foll::nofault)) return gup_error::not_mapped;
       page* const fresh = arena_.allocate();
       if (fresh == nullptr) return gup_error::no_memory;
       std::memset(arena_.data(*fresh), 0, page_size);
       set(i, *fresh, entries_[i].allowed, false);
-    } else if (wanted == protection::read_write) {
-      entries_[i].word.fetch_or(writable, std::memory_order_relaxed);
+    } else {
+      const bool write = entries_[i].allowed == protection::read_write && wanted == protection::read_write;
+      entries_[i].word.fetch_or(write ? present | writable : present, std::memory_order_relaxed);
     }
-    return use(lookup(address, flags));
+    return use(found(i, entries_[i].word.load(std::memory_order_relaxed)));
   }
 
  private:
-  static constexpr std::uint64_t present = 1;
-  static constexpr std::uint64_t writable = 2;
-  static constexpr std::uint64_t huge = 4;
+  static constexpr std::uint64_t mapped = 1;    // there is a page
+  static constexpr std::uint64_t present = 2;   // and it may be accessed
+  static constexpr std::uint64_t writable = 4;  // and written
+  static constexpr std::uint64_t huge = 8;      // as part of a compound page
   static constexpr unsigned frame_shift = 12;
 
   struct entry {
@@ -151,16 +154,21 @@ class basic_page_table {
            n <= nr_pages_ - index(address);
   }
 
-  void set(std::size_t i, page& mapped, protection allowed, bool is_huge) noexcept {
-    const std::uint64_t bits = present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
+  [[nodiscard]] mapping<page> found(std::size_t i, std::uint64_t word) const noexcept {
+    return {&arena_.frame_at(word >> frame_shift), word, (word & huge) != 0 ? huge_pages - i % huge_pages : 1};
+  }
+
+  void set(std::size_t i, page& frame, protection allowed, bool is_huge) noexcept {
+    const std::uint64_t bits =
+        mapped | present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
     // (H6) pairs with (H5): a frame is reused, so what it holds now was written after its life began.
-    entries_[i].word.store(arena_.frame_number(mapped) << frame_shift | bits, std::memory_order_release);
+    entries_[i].word.store(arena_.frame_number(frame) << frame_shift | bits, std::memory_order_release);
   }
 
   // Drops the page at an index, a huge one from all its entries.
   void clear(std::size_t i) noexcept {
     const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
-    if ((word & present) == 0) return;
+    if ((word & mapped) == 0) return;
     const std::size_t n = (word & huge) != 0 ? huge_pages : 1;
     const std::size_t first = i - i % n;
     for (std::size_t k = first; k != first + n; ++k) entries_[k].word.store(0, std::memory_order_relaxed);

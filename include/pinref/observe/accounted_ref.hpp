@@ -36,11 +36,8 @@ class accounted_ref : public Ref {
  public:
   using Ref::Ref;
 
-  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept {
-    const take_result result = Ref::try_pin(n);
-    if (result == take_result::taken) mine().acquired.fetch_add(n, std::memory_order_relaxed);
-    return result;
-  }
+  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::try_pin(n)); }
+  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::add_pin(n)); }
 
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     const release_result result = Ref::unpin(n, idle_level);
@@ -59,6 +56,11 @@ class accounted_ref : public Ref {
   }
 
  private:
+  static take_result count_taken(std::size_t n, take_result result) noexcept {
+    if (result == take_result::taken) mine().acquired.fetch_add(n, std::memory_order_relaxed);
+    return result;
+  }
+
   using counter = typename Ref::sync::template atomic<std::uint64_t>;
   struct alignas(64) slot {
     counter acquired{0};

@@ -25,30 +25,19 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "pinref/ref/call_site.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
 
 namespace pinref {
 
-/// A place in the source. std::source_location, which clang 14 lacks.
-struct call_site {
-  const char* file;
-  const char* function;
-  unsigned line;
-
-  [[nodiscard]] static constexpr call_site current(const char* file = __builtin_FILE(),
-                                                   const char* function = __builtin_FUNCTION(),
-                                                   unsigned line = __builtin_LINE()) noexcept {
-    return {file, function, line};
-  }
-};
-
 enum class misuse_kind : unsigned char {
-  put_of_a_pin,          ///< references are gone but pins are held: the wrong release call
-  unpin_of_a_reference,  ///< pins are gone but references are held: the wrong release call
-  over_release,          ///< fewer holders than released
-  use_after_death,       ///< a get or a release on a page nobody holds
-  reset_of_a_live_page,  ///< a new life while the old one has holders
+  put_of_a_pin,                 ///< references are gone but pins are held: the wrong release call
+  unpin_of_a_reference,         ///< pins are gone but references are held: the wrong release call
+  over_release,                 ///< fewer holders than released
+  use_after_death,              ///< a get or a release on a page nobody holds
+  add_pin_to_an_unpinned_page,  ///< an add_pin where nothing is pinned
+  reset_of_a_live_page,         ///< a new life while the old one has holders
 };
 
 [[nodiscard]] constexpr const char* to_string(misuse_kind kind) noexcept {
@@ -61,6 +50,8 @@ enum class misuse_kind : unsigned char {
       return "release of more than is held";
     case misuse_kind::use_after_death:
       return "use of a page nobody holds";
+    case misuse_kind::add_pin_to_an_unpinned_page:
+      return "add_pin to an unpinned page";
     case misuse_kind::reset_of_a_live_page:
       return "reset of a live page";
   }
@@ -84,6 +75,8 @@ struct abort_on_misuse {
 template <reference_word Ref, class Report = abort_on_misuse>
 class checked_ref : public Ref {
  public:
+  using site = call_site;
+
   constexpr checked_ref() noexcept = default;
   /// A page in a given state, which must tell references from pins: below `pin_bias` references on an inexact layout.
   constexpr explicit checked_ref(typename Ref::layout state) noexcept
@@ -100,6 +93,13 @@ class checked_ref : public Ref {
       return take_result::dead;
     }
     return book(references_, n, Ref::get(n));
+  }
+  [[nodiscard]] take_result add_pin(std::size_t n = 1, call_site where = call_site::current()) noexcept {
+    if (load(pins_) == 0) {
+      Report{}(misuse{misuse_kind::add_pin_to_an_unpinned_page, where});
+      return take_result::dead;
+    }
+    return book(pins_, n, Ref::add_pin(n));
   }
   [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept { return book(references_, n, Ref::try_get(n)); }
   [[nodiscard]] take_result try_get_if_alive(std::size_t n = 1) noexcept {

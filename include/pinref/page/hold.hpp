@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "pinref/page/page_traits.hpp"
+#include "pinref/ref/call_site.hpp"
 
 namespace pinref {
 
@@ -26,11 +27,16 @@ enum class hold : unsigned char { reference, pin };
 
 namespace detail {
 
+template <class Page>
+using ref_of = std::remove_cvref_t<decltype(page_traits<Page>::ref(std::declval<Page&>()))>;
+
+/// call_site for pages whose word wants to know it, else empty.
+template <class Page>
+using site_of = typename site_of_ref<ref_of<Page>>::type;
+
 template <hold Mode, class Page>
-inline constexpr std::size_t max_at_once = [] {
-  using ref = std::remove_cvref_t<decltype(page_traits<Page>::ref(std::declval<Page&>()))>;
-  return Mode == hold::pin ? ref::max_pins_at_once : ref::max_references_at_once;
-}();
+inline constexpr std::size_t max_at_once =
+    Mode == hold::pin ? ref_of<Page>::max_pins_at_once : ref_of<Page>::max_references_at_once;
 
 template <class Page>
 [[nodiscard]] std::size_t idle_level([[maybe_unused]] Page& head) noexcept {
@@ -50,21 +56,33 @@ release_result settle_release([[maybe_unused]] Page& head, release_result result
   return result;
 }
 
+/// Takes n more holders of a head page that the caller holds in this mode already.
+template <hold Mode, class Page>
+[[nodiscard]] take_result take_held(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
+  if (page_immortal(head)) return take_result::taken;
+  auto& ref = page_traits<Page>::ref(head);
+  if constexpr (std::is_empty_v<site_of<Page>>)
+    return Mode == hold::pin ? ref.add_pin(n) : ref.get(n);
+  else
+    return Mode == hold::pin ? ref.add_pin(n, where) : ref.get(n, where);
+}
+
 /// Drops n holders of a head page, n at most max_at_once.
 template <hold Mode, class Page>
-release_result drop_head(Page& head, std::size_t n) noexcept {
+release_result drop_head(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
   if (page_immortal(head)) return release_result::released;
   auto& ref = page_traits<Page>::ref(head);
-  if constexpr (Mode == hold::pin)
-    return settle_release(head, ref.unpin(n, idle_level(head)));
+  const std::size_t level = idle_level(head);
+  if constexpr (std::is_empty_v<site_of<Page>>)
+    return settle_release(head, Mode == hold::pin ? ref.unpin(n, level) : ref.put(n, level));
   else
-    return settle_release(head, ref.put(n, idle_level(head)));
+    return settle_release(head, Mode == hold::pin ? ref.unpin(n, level, where) : ref.put(n, level, where));
 }
 
 /// Drops n holders of the page, n at most max_at_once. The caller holds them, so the head cannot change.
 template <hold Mode, class Page>
-release_result drop(Page& page, std::size_t n) noexcept {
-  return drop_head<Mode>(compound_head(page), n);
+release_result drop(Page& page, std::size_t n, site_of<Page> where = site_of<Page>::current()) noexcept {
+  return drop_head<Mode>(compound_head(page), n, where);
 }
 
 /// Takes n holders of a page that may be dying, or on its way into or out of a compound page.
@@ -79,7 +97,7 @@ template <hold Mode, class Page>
     if constexpr (compound_page<Page>)
       // The page may have been split off, or its head reused, before the take: only a head read after it is certain.
       if (&compound_head(page) != &head) [[unlikely]] {
-        drop_head<Mode>(head, n);
+        drop_head<Mode>(head, n, site_of<Page>::current());
         continue;
       }
     return take_result::taken;

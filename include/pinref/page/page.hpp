@@ -27,9 +27,9 @@ namespace pinref {
 
 /// Takes n more references of a page the caller holds. Linux: get_page().
 template <host_page Page>
-[[nodiscard]] take_result get_page(Page& page, std::size_t n = 1) noexcept {
-  Page& head = compound_head(page);
-  return page_immortal(head) ? take_result::taken : page_traits<Page>::ref(head).get(n);
+[[nodiscard]] take_result get_page(Page& page, std::size_t n = 1,
+                                   detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::take_held<hold::reference>(compound_head(page), n, where);
 }
 
 /// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not
@@ -41,8 +41,9 @@ template <host_page Page>
 
 /// Releases n references. Linux: put_page().
 template <host_page Page>
-[[nodiscard]] release_result put_page(Page& page, std::size_t n = 1) noexcept {
-  return detail::drop<hold::reference>(page, n);
+[[nodiscard]] release_result put_page(Page& page, std::size_t n = 1,
+                                      detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::drop<hold::reference>(page, n, where);
 }
 
 /// Pins a page n times; it may be free. Linux: try_grab_folio() with FOLL_PIN.
@@ -51,10 +52,18 @@ template <host_page Page>
   return detail::take<hold::pin>(page, n);
 }
 
+/// Pins a page n times more that the caller has pinned. Linux: folio_add_pins().
+template <host_page Page>
+[[nodiscard]] take_result add_pin(Page& page, std::size_t n = 1,
+                                  detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::take_held<hold::pin>(compound_head(page), n, where);
+}
+
 /// Releases one pin. Linux: unpin_user_page().
 template <host_page Page>
-[[nodiscard]] release_result unpin_user_page(Page& page) noexcept {
-  return detail::drop<hold::pin>(page, 1);
+[[nodiscard]] release_result unpin_user_page(Page& page,
+                                             detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+  return detail::drop<hold::pin>(page, 1, where);
 }
 
 /// Plain references at some instant, pins not among them. Order: none. Linux: page_count().

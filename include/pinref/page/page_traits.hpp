@@ -7,16 +7,17 @@
 /// required. Each further capability is a concept of its own; an algorithm asks for what it uses and names what is
 /// missing.
 ///
-///     capability      functions of page_traits<Page>                            asked for by
-///     host_page       ref(page) -> reference word                               everything
-///     compound_page   head(page) -> Page&, nr_pages(head) -> count              optional: tails count on their head
-///     numbered_page   frame_number(page) -> integer, nth_page(page, i)          ranges of contiguous pages
-///     lockable_page   lock(page), unlock(page); may block                       dirty release
-///     dirty_page      dirty(page) -> bool, set_dirty(page)                      dirty release
-///     idle_page       idle_level(page) -> 0 or 1, on_idle(page)                 optional: device pages
-///     immortal_page   immortal(page) -> bool                                    optional: never counted, never freed
-///     longterm_page   longterm_pinnable(page) -> bool                           optional: refuses FOLL_LONGTERM
-///     freeable_page   free_page(head): called by the last release               optional, required by gup
+///     capability        functions of page_traits<Page>                           asked for by
+///     host_page         ref(page) -> reference word                              everything
+///     compound_page     head(page) -> Page&, nr_pages(head) -> count             optional: tails count on their head
+///     numbered_page     frame_number(page) -> integer, nth_page(page, i)         ranges of contiguous pages
+///     lockable_page     lock(page), unlock(page); may block                      dirty release
+///     trylockable_page  try_lock(page) -> bool, unlock(page)                     deferred dirty release
+///     dirty_page        dirty(page) -> bool, set_dirty(page)                     dirty release
+///     idle_page         idle_level(page) -> 0 or 1, on_idle(page)                optional: device pages
+///     immortal_page     immortal(page) -> bool                                   optional: never counted, never freed
+///     longterm_page     longterm_pinnable(page) -> bool                          optional: refuses FOLL_LONGTERM
+///     freeable_page     free_page(head): called by the last release              optional, required by gup
 ///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
 /// descriptor that may be dying: `head` and `ref` run before anything is held.
@@ -43,6 +44,7 @@ namespace pinref {
 template <class Page>
 struct page_traits;
 
+// clang-format off: version 14 breaks noexcept requirements apart.
 template <class Page>
 concept host_page = requires(Page& page) {
   { page_traits<Page>::ref(page) }
@@ -72,6 +74,12 @@ concept lockable_page = requires(Page& page) {
   noexcept;
   { page_traits<Page>::unlock(page) }
   noexcept;
+};
+
+template <class Page>
+concept trylockable_page = requires(Page& page) {
+  { page_traits<Page>::try_lock(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::unlock(page) } noexcept;
 };
 
 template <class Page>
@@ -107,6 +115,8 @@ concept freeable_page = requires(Page& page) {
   { page_traits<Page>::free_page(page) }
   noexcept;
 };
+
+// clang-format on
 
 /// The page that counts for this one: its head if it is part of a compound page, else itself. Linux: compound_head().
 template <host_page Page>

@@ -107,6 +107,13 @@ class page_ref {
     return word_.take(pins(n));
   }
 
+  /// Pins a page n times more. Precondition: the caller has it pinned. Order: none needed, none given. Linux:
+  /// folio_add_pins().
+  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept {
+    if (n > max_pins_at_once) return take_result::overflow;
+    return word_.take_held(pins(n));
+  }
+
   /// Releases n pins. Order and results as put. Linux: unpin_user_folio().
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n > max_pins_at_once) return release_result::underflow;

@@ -16,6 +16,7 @@
 
 namespace pinref {
 
+// clang-format off: version 14 breaks noexcept requirements apart.
 template <class Ref>
 concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   typename Ref::layout;
@@ -37,6 +38,8 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   noexcept->std::same_as<release_result>;
   { ref.try_pin(n) }
   noexcept->std::same_as<take_result>;
+  { ref.add_pin(n) }
+  noexcept->std::same_as<take_result>;
   { ref.unpin(n) }
   noexcept->std::same_as<release_result>;
   { ref.unpin(n, n) }
@@ -52,5 +55,6 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   { seen.snapshot() }
   noexcept->std::same_as<typename Ref::layout>;
 };
+// clang-format on
 
 }  // namespace pinref

@@ -74,6 +74,12 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     return take_result::taken;
   }
 
+  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept {
+    if (const take_result held = get(n); held != take_result::taken) return held;
+    pins_.fetch_add(static_cast<Word>(n), std::memory_order_relaxed);
+    return take_result::taken;
+  }
+
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n > max_pins_at_once) return release_result::underflow;
     const Word count = static_cast<Word>(n);

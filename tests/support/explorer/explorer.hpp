@@ -24,7 +24,9 @@ inline void check(bool holds, const char* what) {
 }
 
 /// The number of the running thread; the body is 0.
-inline unsigned self() { return engine::current().self(); }
+inline unsigned self() {
+  return engine::current().self();
+}
 
 /// Names an object, and all atomics and plain data inside it, in traces and for order rules.
 template <class T>
@@ -81,8 +83,7 @@ inline result explore(const options& how, const std::function<void(execution&)>&
 /// Weakens each memory order that the program runs by one step, one at a time, and names those
 /// weakenings that no execution fails under ("rmw acq ref.hpp:57 -> rlx"). For a program whose
 /// orders are all needed, and all tested, the answer is empty.
-inline std::vector<std::string> survivors(options how,
-                                          const std::function<void(execution&)>& body) {
+inline std::vector<std::string> survivors(options how, const std::function<void(execution&)>& body) {
   std::vector<std::string> out;
   for (const site& s : explore(how, body).sites) {
     for (std::memory_order to : weaker(s)) {

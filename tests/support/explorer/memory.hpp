@@ -14,8 +14,8 @@
 
 namespace explorer {
 
-inline constexpr std::size_t max_threads = 8;    // the body of the test is thread 0
-inline constexpr std::size_t max_cells = 128;    // atomics and plain objects of one execution
+inline constexpr std::size_t max_threads = 8;  // the body of the test is thread 0
+inline constexpr std::size_t max_cells = 128;  // atomics and plain objects of one execution
 
 using cell_id = std::uint32_t;
 inline constexpr cell_id no_cell = ~cell_id{0};
@@ -24,8 +24,7 @@ inline bool acquires(std::memory_order o) {
   return o != std::memory_order_relaxed && o != std::memory_order_release;
 }
 inline bool releases(std::memory_order o) {
-  return o == std::memory_order_release || o == std::memory_order_acq_rel ||
-         o == std::memory_order_seq_cst;
+  return o == std::memory_order_release || o == std::memory_order_acq_rel || o == std::memory_order_seq_cst;
 }
 
 using vector_clock = std::array<std::uint16_t, max_threads>;
@@ -47,11 +46,11 @@ struct cell {
   const void* address = nullptr;
   bool alive = false;
   bool is_atomic = false;
-  std::uint8_t writer = 0;        // last writer of plain data, creator, or destroyer
-  std::uint16_t written = 0;      // its epoch
-  vector_clock accessed{};        // last read of plain data, or any access to an atomic
-  std::uint64_t key = 0;          // names the cell independently of the interleaving
-  std::uint64_t order_hash = 0;   // of the modification order
+  std::uint8_t writer = 0;       // last writer of plain data, creator, or destroyer
+  std::uint16_t written = 0;     // its epoch
+  vector_clock accessed{};       // last read of plain data, or any access to an atomic
+  std::uint64_t key = 0;         // names the cell independently of the interleaving
+  std::uint64_t order_hash = 0;  // of the modification order
   std::vector<message> messages{};
 };
 
@@ -68,8 +67,14 @@ struct event {
   std::uint64_t got = 0;
   std::uint64_t put = 0;
   vector_clock clock{};
-  const char* file = nullptr;
-  int line = 0;
+  place at{nullptr, 0};
+};
+
+/// An object of the program, as its own handle knows it. A cell of another address means that the
+/// handle is gone or never was.
+struct object {
+  cell_id id;
+  const void* address;
 };
 
 class memory {
@@ -77,8 +82,9 @@ class memory {
   explicit memory(host& scheduler) : host_(scheduler) { cells_.resize(max_cells); }
 
   void reset(std::size_t max_events, unsigned spurious_failures) {
-    max_events_ = max_events;
+    max_events_ = std::min<std::size_t>(max_events, 60000);  // clocks and ranks have 16 bits
     used_ = 0;
+    self_ = 0;
     events_.clear();
     threads_ = {};
     state_ = 0;
@@ -86,159 +92,163 @@ class memory {
     spurious_ = spurious_failures;
   }
 
-  cell_id create(unsigned t, const void* address, bool is_atomic, std::uint64_t value) {
+  /// The thread that everything below is done by.
+  unsigned self() const { return self_; }
+  void run(unsigned t) { self_ = t; }
+
+  cell_id create(const void* address, bool is_atomic, std::uint64_t value) {
     if (used_ == max_cells) host_.fail("more than max_cells objects in one execution");
     const cell_id id = used_++;
     cell& c = cells_[id];
-    event& e = log(t, op::init, id, std::memory_order_relaxed, {});
+    event& e = log(op::init, id);
     c.address = address;
     c.alive = true;
     c.is_atomic = is_atomic;
-    c.writer = static_cast<std::uint8_t>(t);
+    c.writer = e.thread;
     c.written = e.number;
     c.accessed = {};
-    c.key = mix(threads_[t].history, t);
+    c.key = mix(me().history, self_);
     c.order_hash = 0;
     c.messages.clear();
     if (is_atomic) {
       e.writes = true;
       e.put = value;
-      put(t, id, 0, e, view{}, false);
+      put(e, 0, view{}, false);
     }
     commit(e);
     return id;
   }
 
-  void destroy(unsigned t, cell_id id, const void* address) {
-    event& e = log(t, op::destroy, id, std::memory_order_relaxed, {});
-    write_check(e, address);
-    cells_[id].alive = false;
+  void destroy(object o) {
+    event& e = log(op::destroy, o.id);
+    write_check(e, o);
+    cells_[o.id].alive = false;
     commit(e);
   }
 
-  std::uint64_t load(unsigned t, cell_id id, const void* address, const site& s) {
-    event& e = log(t, s.kind, id, s.order, s);
-    const cell& c = access(e, address);
+  std::uint64_t load(object o, const site& s) {
+    event& e = log(s, o.id);
+    const cell& c = access(e, o);
     const std::size_t newest = c.messages.size() - 1;
-    const std::size_t oldest = oldest_readable(t, id);
+    const std::size_t oldest = oldest_readable(o.id);
     get(e, newest - host_.choose(static_cast<unsigned>(newest - oldest + 1)));
     commit(e);
     return e.got;
   }
 
   /// What the kernel compares before it lets a thread sleep, and what ends the sleep.
-  std::uint64_t load_newest(unsigned t, cell_id id, const void* address, const site& s) {
-    event& e = log(t, s.kind, id, s.order, s);
-    get(e, access(e, address).messages.size() - 1);
+  std::uint64_t load_newest(object o, const site& s) {
+    event& e = log(s, o.id);
+    get(e, access(e, o).messages.size() - 1);
     commit(e);
     return e.got;
   }
 
-  void store(unsigned t, cell_id id, const void* address, std::uint64_t value, const site& s) {
-    event& e = log(t, op::store, id, s.order, s);
-    const cell& c = access(e, address);
+  void store(object o, std::uint64_t value, const site& s) {
+    event& e = log(s, o.id);
+    const cell& c = access(e, o);
     // Free places are above everything this thread has seen, and not in front of an RMW's message.
     ways_.clear();
-    for (std::size_t at = c.messages.size(); at > threads_[t].now.seen[id]; --at) {
+    for (std::size_t at = c.messages.size(); at > me().now.seen[o.id]; --at) {
       if (at == c.messages.size() || !c.messages[at].attached) ways_.push_back({at, op::store});
     }
     const std::size_t at = ways_[host_.choose(static_cast<unsigned>(ways_.size()))].rank;
     e.writes = true;
     e.put = value;
     e.stale = at != c.messages.size();
-    put(t, id, at, e, threads_[t].fenced, false);
+    put(e, at, me().fenced, false);
     commit(e);
   }
 
   template <class Change>
-  std::uint64_t rmw(unsigned t, cell_id id, const void* address, Change change, const site& s) {
-    event& e = log(t, op::rmw, id, s.order, s);
-    access(e, address);
+  std::uint64_t rmw(object o, Change change, const site& s) {
+    event& e = log(s, o.id);
+    access(e, o);
     ways_.clear();
-    for_each_readable(t, id, [&](std::size_t rank, bool taken) {
+    for_each_readable(o.id, [&](std::size_t rank, bool taken) {
       if (!taken) ways_.push_back({rank, op::rmw});
     });
     exchange(e, ways_[host_.choose(static_cast<unsigned>(ways_.size()))].rank, change);
     return e.got;
   }
 
-  /// Returns the value read; `success` and `failure` are the two halves of the same call.
-  std::uint64_t compare_exchange(unsigned t, cell_id id, const void* address, std::uint64_t expected,
-                                 std::uint64_t desired, bool weak, const site& success,
-                                 const site& failure, bool& done) {
-    event& e = log(t, op::cas, id, success.order, success);
-    const cell& c = access(e, address);
+  /// True if exchanged, else `expected` is what was read; the two sites are of the same call.
+  bool compare_exchange(object o, std::uint64_t& expected, std::uint64_t desired, bool weak, const site& success,
+                        const site& failure) {
+    event& e = log(success, o.id);
+    const cell& c = access(e, o);
     ways_.clear();
-    for_each_readable(t, id, [&](std::size_t rank, bool taken) {
+    for_each_readable(o.id, [&](std::size_t rank, bool taken) {
       const bool equal = c.messages[rank].value == expected;
       if (!equal || !taken) ways_.push_back({rank, equal ? op::cas : op::cas_fail});
     });
     if (weak && spurious_ > 0) {
-      for_each_readable(t, id, [&](std::size_t rank, bool) {
+      for_each_readable(o.id, [&](std::size_t rank, bool) {
         if (c.messages[rank].value == expected) ways_.push_back({rank, op::cas_fail});
       });
     }
     const way w = ways_[host_.choose(static_cast<unsigned>(ways_.size()))];
-    done = w.kind == op::cas;
-    if (done) {
+    if (w.kind == op::cas) {
       exchange(e, w.rank, [desired](std::uint64_t) { return desired; });
-      return e.got;
+      return true;
     }
     e.kind = op::cas_fail;
     e.order = failure.order;
     get(e, w.rank);
     if (e.got == expected) --spurious_;
     commit(e);
-    return e.got;
+    expected = e.got;
+    return false;
   }
 
-  void fence(unsigned t, const site& s) {
-    event& e = log(t, op::fence, no_cell, s.order, s);
-    thread_views& me = threads_[t];
-    if (acquires(s.order)) join(me.now, me.pending);
-    if (releases(s.order)) me.fenced = me.now;
+  void fence(const site& s) {
+    event& e = log(s, no_cell);
+    if (acquires(s.order)) join(me().now, me().pending);
+    if (releases(s.order)) me().fenced = me().now;
     commit(e);
   }
 
   /// Reading or writing plain data: not a step, only a check.
-  void plain(unsigned t, cell_id id, const void* address, op kind) {
-    event& e = log(t, kind, id, std::memory_order_relaxed, {});
-    if (kind == op::write) write_check(e, address);
-    else access(e, address);
+  void plain(object o, op kind) {
+    event& e = log(kind, o.id);
+    if (kind == op::write)
+      write_check(e, o);
+    else
+      access(e, o);
     commit(e);
   }
 
   /// A step that touches no value: pause, sleep, notify.
-  void mark(unsigned t, op kind, cell_id id, const void* address) {
-    event& e = log(t, kind, id, std::memory_order_relaxed, {});
-    if (id != no_cell) access(e, address);
+  void mark(op kind, object o = {no_cell, nullptr}) {
+    event& e = log(kind, o.id);
+    if (o.id != no_cell) access(e, o);
     commit(e);
   }
 
-  void start(unsigned parent, unsigned child) {
-    event& e = log(parent, op::start, no_cell, std::memory_order_relaxed, {});
+  void start(unsigned child) {
+    event& e = log(op::start, no_cell);
     e.put = child;
     commit(e);
-    threads_[child].now = threads_[parent].now;
-    threads_[child].history = mix(child, threads_[parent].history);
+    threads_[child].now = me().now;
+    threads_[child].history = mix(child, me().history);
   }
 
-  void finish(unsigned parent, unsigned children) {
-    event& e = log(parent, op::join, no_cell, std::memory_order_relaxed, {});
-    for (unsigned i = 1; i <= children; ++i) join(threads_[parent].now, threads_[i].now);
+  void finish(unsigned children) {
+    event& e = log(op::join, no_cell);
+    for (unsigned i = 1; i <= children; ++i) join(me().now, threads_[i].now);
     commit(e);
   }
 
   /// While set, the thread reads nothing but the newest messages (stores become visible at last).
   void read_newest_only(unsigned t, bool on) { threads_[t].newest_only = on; }
+  bool reads_newest_only(unsigned t) const { return threads_[t].newest_only; }
 
   // Test-side state that is not memory, but tells states apart (see ghost).
-  std::uint64_t history(unsigned t) const { return threads_[t].history; }
-  void remember(unsigned t, std::uint64_t what) {
-    thread_views& me = threads_[t];
-    state_ -= mix(t, me.history);
-    me.history = mix(me.history, what);
-    state_ += mix(t, me.history);
+  std::uint64_t history() const { return threads_[self_].history; }
+  void remember(std::uint64_t what) {
+    state_ -= mix(self_, me().history);
+    me().history = mix(me().history, what);
+    state_ += mix(self_, me().history);
   }
   void replace_in_state(std::uint64_t was, std::uint64_t is) { state_ += is - was; }
 
@@ -249,9 +259,7 @@ class memory {
   const cell& at(cell_id id) const { return cells_[id]; }
   cell_id cells() const { return used_; }
 
-  bool is_live(cell_id id, const void* address) const {
-    return id < used_ && cells_[id].address == address && cells_[id].alive;
-  }
+  bool is_live(object o) const { return is_there(o) && cells_[o.id].alive; }
 
  private:
   struct thread_views {
@@ -274,25 +282,27 @@ class memory {
     }
   }
 
-  event& log(unsigned t, op kind, cell_id id, std::memory_order order, const site& s) {
-    event e{kind, static_cast<std::uint8_t>(t), ++threads_[t].now.clock[t], order};
+  thread_views& me() { return threads_[self_]; }
+
+  event& log(const site& s, cell_id id) {
+    event e{s.kind, static_cast<std::uint8_t>(self_), ++me().now.clock[self_], s.order};
     e.where = id;
-    e.file = s.file;
-    e.line = s.line;
+    e.at = s.at;
     events_.push_back(e);
     if (events_.size() > max_events_) {
       host_.fail("more than max_steps steps: a loop without pause(), or a long test");
     }
     return events_.back();
   }
+  event& log(op kind, cell_id id) { return log({kind, std::memory_order_relaxed, {nullptr, 0}}, id); }
 
   void commit(event& e) {
     if (e.order == std::memory_order_seq_cst) ++seq_cst_;
-    e.clock = threads_[e.thread].now.clock;
+    e.clock = me().now.clock;
     std::uint64_t what = static_cast<std::uint64_t>(e.kind);
     if (e.where != no_cell) what = mix(what, cells_[e.where].key);
     if (e.reads) what = mix(what, name_of(e.source));
-    remember(e.thread, what);
+    remember(what);
   }
 
   // Events have the same name in every interleaving of one execution graph.
@@ -300,23 +310,25 @@ class memory {
     return std::uint64_t{events_[index].thread} << 32 | events_[index].number;
   }
 
-  cell& access(const event& e, const void* address) {
-    if (e.where >= used_ || cells_[e.where].address != address) {
+  bool is_there(object o) const { return o.id < used_ && cells_[o.id].address == o.address; }
+
+  cell& access(const event& e, object o) {
+    if (!is_there(o)) {
       host_.fail("access to an object that is not there (freed, or made outside the execution)");
     }
-    cell& c = cells_[e.where];
+    cell& c = cells_[o.id];
     if (!c.alive) host_.fail("use after destroy");
-    if (c.written > threads_[e.thread].now.clock[c.writer]) {
+    if (c.written > me().now.clock[c.writer]) {
       host_.fail("data race with the write or construction by T" + std::to_string(c.writer));
     }
-    c.accessed[e.thread] = e.number;
+    c.accessed[self_] = e.number;
     return c;
   }
 
-  void write_check(const event& e, const void* address) {
-    cell& c = access(e, address);
+  void write_check(const event& e, object o) {
+    cell& c = access(e, o);
     for (std::size_t other = 0; other < max_threads; ++other) {
-      if (c.accessed[other] > threads_[e.thread].now.clock[other]) {
+      if (c.accessed[other] > me().now.clock[other]) {
         host_.fail("data race with an access by T" + std::to_string(other));
       }
     }
@@ -324,14 +336,15 @@ class memory {
     c.written = e.number;
   }
 
-  std::size_t oldest_readable(unsigned t, cell_id id) const {
-    return threads_[t].newest_only ? cells_[id].messages.size() - 1 : threads_[t].now.seen[id];
+  std::size_t oldest_readable(cell_id id) const {
+    const thread_views& t = threads_[self_];
+    return t.newest_only ? cells_[id].messages.size() - 1 : t.now.seen[id];
   }
 
   template <class Visit>
-  void for_each_readable(unsigned t, cell_id id, Visit visit) const {
+  void for_each_readable(cell_id id, Visit visit) const {
     const std::vector<message>& all = cells_[id].messages;
-    const std::size_t oldest = oldest_readable(t, id);
+    const std::size_t oldest = oldest_readable(id);
     for (std::size_t rank = all.size(); rank-- > oldest;) {
       visit(rank, rank + 1 < all.size() && all[rank + 1].attached);
     }
@@ -340,13 +353,13 @@ class memory {
   void get(event& e, std::size_t rank) {
     const cell& c = cells_[e.where];
     const message& m = c.messages[rank];
-    thread_views& me = threads_[e.thread];
+    view& now = me().now;
     e.reads = true;
     e.source = m.event;
     e.got = m.value;
     e.stale = rank + 1 < c.messages.size();
-    me.now.seen[e.where] = std::max(me.now.seen[e.where], static_cast<std::uint16_t>(rank));
-    join(acquires(e.order) ? me.now : me.pending, m.released);
+    now.seen[e.where] = std::max(now.seen[e.where], static_cast<std::uint16_t>(rank));
+    join(acquires(e.order) ? now : me().pending, m.released);
   }
 
   template <class Change>
@@ -355,19 +368,18 @@ class memory {
     e.writes = true;
     e.put = change(e.got);
     // A release sequence goes on through RMWs (and, since C++20, through nothing else).
-    view carried = threads_[e.thread].fenced;
+    view carried = me().fenced;
     join(carried, cells_[e.where].messages[rank].released);
-    put(e.thread, e.where, rank + 1, e, carried, true);
+    put(e, rank + 1, carried, true);
     commit(e);
   }
 
-  void put(unsigned t, cell_id id, std::size_t rank, const event& e, const view& carried,
-           bool attached) {
-    cell& c = cells_[id];
-    view& now = threads_[t].now;
+  void put(const event& e, std::size_t rank, const view& carried, bool attached) {
+    cell& c = cells_[e.where];
+    view& now = me().now;
     const auto index = static_cast<std::uint32_t>(&e - events_.data());
-    if (rank < c.messages.size()) make_room(id, rank);
-    now.seen[id] = static_cast<std::uint16_t>(rank);
+    if (rank < c.messages.size()) make_room(e.where, rank);
+    now.seen[e.where] = static_cast<std::uint16_t>(rank);
     const auto place = c.messages.begin() + static_cast<std::ptrdiff_t>(rank);
     const auto placed = c.messages.insert(place, {e.put, index, attached, carried});
     if (releases(e.order)) join(placed->released, now);
@@ -396,6 +408,7 @@ class memory {
   host& host_;
   std::vector<cell> cells_;
   cell_id used_ = 0;
+  unsigned self_ = 0;
   std::vector<event> events_;
   std::array<thread_views, max_threads> threads_{};
   std::vector<way> ways_;

@@ -63,11 +63,12 @@ class engine final : host {
   memory& state() { return memory_; }
   unsigned self() const { return self_; }
 
-  site effective(op kind, std::memory_order order, const void* address, const char* file, int line) {
-    site s{kind, order, file, line};
+  /// The site, with the order that the options give it.
+  site effective(op kind, std::memory_order order, object o, place at) {
+    site s{kind, order, at};
     note_site(s);
     if (options_.orders) {
-      const named_range* r = names_.find(address);
+      const named_range* r = names_.find(o.address);
       s.order = options_.orders(s, r == nullptr ? "" : r->name, self_);
     }
     return s;
@@ -81,7 +82,7 @@ class engine final : host {
 
   void pause() {
     thread& me = threads_[self_];
-    memory_.mark(self_, op::pause, no_cell, nullptr);
+    memory_.mark(op::pause);
     memory_.read_newest_only(self_, false);
     me.mark = writes_;
     block(status::paused);
@@ -89,13 +90,13 @@ class engine final : host {
   }
 
   /// Returns false if it timed out, which a timed wait may do at any moment.
-  bool wait(cell_id id, const void* address, std::uint64_t old, const site& s, bool timed) {
+  bool wait(object o, std::uint64_t old, const site& s, bool timed) {
     step();
     thread& me = threads_[self_];
-    while (memory_.load_newest(self_, id, address, s) == old) {
-      memory_.mark(self_, op::sleep, id, address);
+    while (memory_.load_newest(o, s) == old) {
+      memory_.mark(op::sleep, o);
       memory_.read_newest_only(self_, false);
-      me.waits_for = id;
+      me.waits_for = o.id;
       me.timed = timed;
       me.notified = false;
       block(status::asleep);
@@ -104,13 +105,13 @@ class engine final : host {
     return true;
   }
 
-  void notify(cell_id id, const void* address, bool all) {
-    step().mark(self_, op::notify, id, address);
+  void notify(object o, bool all) {
+    step().mark(op::notify, o);
     unsigned waiting[max_threads];
     unsigned count = 0;
     for (unsigned i = 0; i < created_; ++i) {
       const thread& t = threads_[i];
-      if (t.is == status::asleep && !t.notified && t.waits_for == id) waiting[count++] = i;
+      if (t.is == status::asleep && !t.notified && t.waits_for == o.id) waiting[count++] = i;
     }
     if (count == 0) return;
     if (!all) {
@@ -124,7 +125,7 @@ class engine final : host {
 
   void start(std::function<void()> body) {
     if (created_ == max_threads) fail("more than max_threads threads");
-    memory_.start(self_, created_);
+    memory_.start(created_);
     threads_[created_] = thread{};
     threads_[created_].is = status::ready;
     threads_[created_++].body = std::move(body);
@@ -135,7 +136,7 @@ class engine final : host {
       block(status::joining);
       threads_[self_].chosen = true;
     }
-    memory_.finish(self_, created_ - 1);
+    memory_.finish(created_ - 1);
   }
 
   void* allocate(std::size_t size, std::size_t alignment, void (*destructor)(void*)) {
@@ -153,9 +154,7 @@ class engine final : host {
     fail("destroy() of an object that make() did not make, or twice");
   }
 
-  void name(const void* address, std::size_t size, const char* name) {
-    names_.add(address, size, name);
-  }
+  void name(const void* address, std::size_t size, const char* name) { names_.add(address, size, name); }
   void outcome(std::string text) { outcome_ = std::move(text); }
 
   unsigned choose(unsigned count) override {
@@ -165,23 +164,11 @@ class engine final : host {
     return taken;
   }
 
+  // What is on this stack is not unwound, so nothing that owns memory may be left on it.
   [[noreturn]] void fail(std::string what) override {
-    if (!draining_) {
-      if (seq_cst_order_exists(memory_)) {
-        const event* last = memory_.events().empty() ? nullptr : &memory_.events().back();
-        result_.failed = true;
-        result_.message = std::move(what) + " (T" + std::to_string(self_);
-        if (last != nullptr && last->where < memory_.cells()) {
-          result_.message += ", last at " + names_.text(memory_.at(last->where), last->where);
-        }
-        result_.message += ")";
-        result_.trace = trace_text(memory_, names_);
-        result_.trail = trail_.text();
-      } else {
-        ++result_.inconsistent;
-      }
-    }
-    leave();
+    conclude(std::move(what));
+    fiber::swap(fibers()[self_], host_fiber());
+    std::abort();
   }
 
  private:
@@ -189,8 +176,8 @@ class engine final : host {
 
   struct thread {
     status is = status::done;
-    bool running = false;   // has a fiber
-    bool chosen = false;    // the next step has been granted already
+    bool running = false;  // has a fiber
+    bool chosen = false;   // the next step has been granted already
     bool timed = false;
     bool notified = false;
     cell_id waits_for = no_cell;
@@ -262,8 +249,10 @@ class engine final : host {
       e.threads_[i].is = status::done;
       const unsigned next = e.pick();
       parked_[i] = true;
-      if (next == nobody) fiber::swap(fibers()[i], e.host_fiber());
-      else e.resume(fibers()[i], next);
+      if (next == nobody)
+        fiber::swap(fibers()[i], e.host_fiber());
+      else
+        e.resume(fibers()[i], next);
     }
   }
 
@@ -276,6 +265,7 @@ class engine final : host {
       parked_[i] = false;
     }
     self_ = i;
+    memory_.run(i);
     fiber::swap(from, fibers()[i]);
   }
 
@@ -289,9 +279,21 @@ class engine final : host {
     threads_[self_].is = status::ready;
   }
 
-  [[noreturn]] void leave() {
-    fiber::swap(fibers()[self_], host_fiber());
-    std::abort();
+  void conclude(std::string what) {
+    if (draining_) return;
+    if (!seq_cst_order_exists(memory_)) {
+      ++result_.inconsistent;
+      return;
+    }
+    const event* last = memory_.events().empty() ? nullptr : &memory_.events().back();
+    result_.failed = true;
+    result_.message = what + " (T" + std::to_string(self_);
+    if (last != nullptr && last->where < memory_.cells()) {
+      result_.message += ", last at " + names_.text(memory_.at(last->where), last->where);
+    }
+    result_.message += ")";
+    result_.trace = trace_text(memory_, names_);
+    result_.trail = trail_.text();
   }
 
   bool others_done() const {
@@ -304,16 +306,20 @@ class engine final : host {
   bool enabled(unsigned i) const {
     const thread& t = threads_[i];
     switch (t.is) {
-      case status::ready: return true;
-      case status::paused: return t.mark != writes_;
-      case status::asleep: return t.notified || t.timed;
+      case status::ready:
+        return true;
+      case status::paused:
+        return t.mark != writes_;
+      case status::asleep:
+        return t.notified || t.timed;
       case status::joining: {
         for (unsigned j = 1; j < created_; ++j) {
           if (threads_[j].is != status::done) return false;
         }
         return true;
       }
-      case status::done: return false;
+      case status::done:
+        return false;
     }
     return false;
   }
@@ -346,8 +352,8 @@ class engine final : host {
       ++result_.pruned;
       draining_ = true;
     }
-    const bool bounded = self_ready && options_.preemption_bound >= 0 &&
-                         preemptions_ == options_.preemption_bound && !draining_;
+    const bool bounded =
+        self_ready && options_.preemption_bound >= 0 && preemptions_ == options_.preemption_bound && !draining_;
     const unsigned next = ready[choose(bounded ? 1 : count)];
     if (self_ready && next != self_) ++preemptions_;
     if (!news) {
@@ -363,8 +369,7 @@ class engine final : host {
       const thread& t = threads_[i];
       if (t.is == status::paused) out += " T" + std::to_string(i) + " spins,";
       if (t.is == status::asleep) {
-        out += " T" + std::to_string(i) + " sleeps on " +
-               names_.text(memory_.at(t.waits_for), t.waits_for) + ",";
+        out += " T" + std::to_string(i) + " sleeps on " + names_.text(memory_.at(t.waits_for), t.waits_for) + ",";
       }
     }
     return out;
@@ -374,17 +379,16 @@ class engine final : host {
     std::uint64_t h = memory_.state();
     for (unsigned i = 0; i < created_; ++i) {
       const thread& t = threads_[i];
-      h = mix(h, static_cast<std::uint64_t>(t.is) << 3 | (enabled(i) ? 4u : 0u) |
-                     (t.granted == writes_ ? 2u : 0u) | (t.notified ? 1u : 0u));
+      h = mix(h, static_cast<std::uint64_t>(t.is) << 4 | (enabled(i) ? 8u : 0u) | (t.granted == writes_ ? 4u : 0u) |
+                     (t.notified ? 2u : 0u) | (memory_.reads_newest_only(i) ? 1u : 0u));
     }
     if (options_.preemption_bound < 0) return h;
     return mix(mix(h, self_), static_cast<std::uint64_t>(preemptions_));
   }
 
   void note_site(const site& s) {
-    const std::uint64_t h = mix(reinterpret_cast<std::uintptr_t>(s.file),
-                                static_cast<std::uint64_t>(s.line) << 16 |
-                                    static_cast<std::uint64_t>(s.kind) << 8 |
+    const std::uint64_t h = mix(reinterpret_cast<std::uintptr_t>(s.at.file),
+                                static_cast<std::uint64_t>(s.at.line) << 16 | static_cast<std::uint64_t>(s.kind) << 8 |
                                     static_cast<std::uint64_t>(s.order));
     std::uint64_t& slot = noted_[h % noted_.size()];
     if (slot == h) return;
@@ -397,13 +401,13 @@ class engine final : host {
 
   inline static engine* active_ = nullptr;
   inline static std::array<bool, max_threads> parked_{};
+  alignas(64) inline static std::array<std::byte, 1 << 16> buffer_{};
 
   const options options_;
   result result_;
   trail trail_;
   memory memory_;
   names names_;
-  std::array<std::byte, 1 << 16> buffer_;
   std::pmr::monotonic_buffer_resource arena_{buffer_.data(), buffer_.size()};
   std::vector<made> made_;
   std::array<thread, max_threads> threads_{};

@@ -19,12 +19,8 @@ inline bool seq_cst_order_exists(const memory& m) {
     int next = 0;
     for (const message& message : m.at(c).messages) rank[message.event] = next++;
   }
-  const auto key = [&](std::size_t i) {
-    return events[i].writes ? 2 * rank[i] : 2 * rank[events[i].source] + 1;
-  };
-  const auto happens_before = [](const event& a, const event& b) {
-    return a.number <= b.clock[a.thread];
-  };
+  const auto key = [&](std::size_t i) { return events[i].writes ? 2 * rank[i] : 2 * rank[events[i].source] + 1; };
+  const auto happens_before = [](const event& a, const event& b) { return a.number <= b.clock[a.thread]; };
 
   // first: the earliest access of each atomic at or (for a fence) after the operation;
   // last: the latest one at or before it. first[a] of X below last[a] of Y puts X before Y.
@@ -39,8 +35,7 @@ inline bool seq_cst_order_exists(const memory& m) {
   for (std::size_t i = 0; i < events.size(); ++i) {
     const event& x = events[i];
     if (x.order == std::memory_order_seq_cst && (x.kind == op::fence || x.reads || x.writes)) {
-      operation o{&x, previous[x.thread], std::vector<int>(m.cells(), never),
-                  std::vector<int>(m.cells(), -1)};
+      operation o{&x, previous[x.thread], std::vector<int>(m.cells(), never), std::vector<int>(m.cells(), -1)};
       for (std::size_t j = 0; j < events.size(); ++j) {
         const event& a = events[j];
         if (!a.reads && !a.writes) continue;
@@ -70,8 +65,7 @@ inline bool seq_cst_order_exists(const memory& m) {
 
   while (!operations.empty()) {
     const auto minimal = std::find_if(operations.begin(), operations.end(), [&](const auto& y) {
-      return std::none_of(operations.begin(), operations.end(),
-                          [&](const auto& x) { return ordered(x, y); });
+      return std::none_of(operations.begin(), operations.end(), [&](const auto& x) { return ordered(x, y); });
     });
     if (minimal == operations.end()) return false;
     operations.erase(minimal);

@@ -12,16 +12,15 @@ struct explorer_sync {
 
   template <class T>
   static void wait(const atomic<T>& a, std::type_identity_t<T> old, std::memory_order order,
-                   const char* file = __builtin_FILE(), int line = __builtin_LINE()) noexcept {
-    a.wait(old, order, file, line);
+                   explorer::place at = {}) noexcept {
+    a.wait(old, order, at);
   }
 
   /// The deadline is not looked at: passing it is one of the ways to go on.
   template <class T, class Deadline>
-  static bool wait_until(const atomic<T>& a, std::type_identity_t<T> old, std::memory_order order,
-                         const Deadline&, const char* file = __builtin_FILE(),
-                         int line = __builtin_LINE()) noexcept {
-    return a.timed_wait(old, order, file, line);
+  static bool wait_until(const atomic<T>& a, std::type_identity_t<T> old, std::memory_order order, const Deadline&,
+                         explorer::place at = {}) noexcept {
+    return a.timed_wait(old, order, at);
   }
 
   template <class T>

@@ -18,9 +18,7 @@ struct named_range {
 class names {
  public:
   void clear() { ranges_.clear(); }
-  void add(const void* address, std::size_t size, const char* name) {
-    ranges_.push_back({address, size, name});
-  }
+  void add(const void* address, std::size_t size, const char* name) { ranges_.push_back({address, size, name}); }
 
   /// The smallest named range around the address, or null.
   const named_range* find(const void* address) const {
@@ -33,26 +31,33 @@ class names {
   }
 
   std::string text(const cell& c, cell_id id) const {
-    const named_range* r = find(c.address);
-    if (r == nullptr) return (c.is_atomic ? "atomic" : "plain") + std::to_string(id);
-    const auto offset = distance(r->address, c.address);
-    return offset == 0 ? r->name : std::string(r->name) + "+" + std::to_string(offset);
+    const std::string name = text(c.address);
+    return !name.empty() ? name : (c.is_atomic ? "atomic" : "plain") + std::to_string(id);
+  }
+
+  /// A pointer to something named by that name, any other value as a number.
+  std::string value(std::uint64_t bits) const {
+    const std::string name = text(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(bits)));
+    if (!name.empty()) return "&" + name;
+    char out[24];
+    std::snprintf(out, sizeof out, bits < 10 ? "%llu" : "0x%llx", static_cast<unsigned long long>(bits));
+    return out;
   }
 
  private:
+  std::string text(const void* address) const {
+    const named_range* r = find(address);
+    if (r == nullptr) return {};
+    const auto offset = distance(r->address, address);
+    return offset == 0 ? r->name : std::string(r->name) + "+" + std::to_string(offset);
+  }
+
   static std::uintptr_t distance(const void* from, const void* to) {
     return reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
   }
 
   std::vector<named_range> ranges_;
 };
-
-inline std::string value_text(std::uint64_t value) {
-  char out[24];
-  std::snprintf(out, sizeof out, value < 10 ? "%llu" : "0x%llx",
-                static_cast<unsigned long long>(value));
-  return out;
-}
 
 inline std::string trace_text(const memory& m, const names& known) {
   constexpr std::size_t longest = 500;
@@ -62,7 +67,7 @@ inline std::string trace_text(const memory& m, const names& known) {
   if (begin != 0) out = "  (" + std::to_string(begin) + " events before)\n";
   for (std::size_t i = begin; i < events.size(); ++i) {
     const event& e = events[i];
-    const bool ordered = e.file != nullptr;
+    const bool ordered = e.at.file != nullptr;
     std::string line = "  T" + std::to_string(e.thread) + "  ";
     const auto column = [&line](std::size_t at, const std::string& what) {
       line.resize(std::max(line.size() + 1, at), ' ');
@@ -74,15 +79,12 @@ inline std::string trace_text(const memory& m, const names& known) {
       column(14, e.where < m.cells() ? known.text(m.at(e.where), e.where) : "?");
     }
     if (ordered) column(28, text(e.order));
-    if (e.reads) column(33, "read " + value_text(e.got));
+    if (e.reads) column(33, "read " + known.value(e.got));
     if (e.reads && e.stale) column(0, "STALE");
-    if (e.writes && e.kind != op::init) column(e.reads ? 58 : 33, "write " + value_text(e.put));
-    if (e.writes && e.kind == op::init) column(33, "value " + value_text(e.put));
+    if (e.writes && e.kind != op::init) column(e.reads ? 58 : 33, "write " + known.value(e.put));
+    if (e.writes && e.kind == op::init) column(33, "value " + known.value(e.put));
     if (!e.reads && e.stale) column(0, "NOT LAST");
-    if (ordered) {
-      const std::string file = e.file;
-      column(84, file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(e.line));
-    }
+    if (ordered) column(84, text(e.at));
     out += line + "\n";
   }
   return out;

@@ -65,8 +65,10 @@ class trail {
   void parse(const char* text) {
     nodes_.assign(1, {0, 0});
     for (; *text != '\0'; ++text) {
-      if (*text == '.') nodes_.push_back({0, 0});
-      else nodes_.back().taken = nodes_.back().taken * 10 + static_cast<unsigned>(*text - '0');
+      if (*text == '.')
+        nodes_.push_back({0, 0});
+      else
+        nodes_.back().taken = nodes_.back().taken * 10 + static_cast<unsigned>(*text - '0');
     }
     next_ = 0;
   }

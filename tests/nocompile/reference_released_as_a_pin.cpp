@@ -1,0 +1,20 @@
+// expect: pinref: this is a reference; release it as one, with its handle's reset()
+#include <pinref/pinref.hpp>
+
+struct frame {
+  pinref::page_ref<> ref;
+};
+
+template <>
+struct pinref::page_traits<frame> {
+  static auto& ref(frame& page) noexcept { return page.ref; }
+  static void free_page(frame&) noexcept {}
+};
+
+void release(pinref::page_ptr<frame>& reference) {
+#if defined(PINREF_NOCOMPILE_CONTROL)
+  reference.reset();
+#else
+  pinref::unpin_user_page(reference);
+#endif
+}

@@ -1,0 +1,147 @@
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "foreign_host.hpp"
+#include "layouts.hpp"
+#include "pinref/gup/object.hpp"
+
+using pinref::gup_error;
+using pinref::gup_result;
+using support::kind;
+
+namespace {
+
+// A file in memory: pages by index, mapped nowhere.
+template <class Layout>
+struct file {
+  using space_type = support::foreign_space<pinref::page_ref<Layout>>;
+  using page = typename space_type::page;
+  static constexpr std::size_t page_size = 4096;
+
+  std::uint64_t size() const { return bytes; }
+  page* find(std::uint64_t index) {
+    if (before_find) before_find(index);
+    const auto at = static_cast<std::size_t>(index);
+    return memory.slots[at].mapped;
+  }
+  gup_error allocate(std::uint64_t index) {
+    ++allocations;
+    if (fail_at == index) return gup_error::no_memory;
+    const auto at = static_cast<std::size_t>(index);
+    memory.map(at);
+    return raced ? gup_error::busy : gup_error::none;
+  }
+
+  space_type memory{32};
+  std::uint64_t bytes = 32 * page_size;
+  std::uint64_t fail_at = ~std::uint64_t{0};
+  int allocations = 0;
+  bool raced = false;
+  std::function<void(std::uint64_t)> before_find;
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("pin_object_folios pins each folio once, tells the offset in the first and stops at its maximum",
+                   Layout, ALL_LAYOUTS) {
+  file<Layout> object;
+  object.memory.map(0);
+  object.memory.map(1, 8);
+  object.memory.map(9);
+  object.memory.map(10, 4);
+  typename file<Layout>::page* folios[8] = {};
+  std::size_t offset = 7;
+  // From the third page of the first compound page to the second of the second.
+  const std::uint64_t first = 3 * 4096 + 100, last = 11 * 4096 + 5;
+  CHECK(pinref::pin_object_folios(object, first, last, folios, 8, offset) == gup_result{3, gup_error::none});
+  CHECK(offset == 2 * 4096 + 100);
+  CHECK(folios[0] == &object.memory.pages[1]);
+  CHECK(folios[1] == &object.memory.pages[9]);
+  CHECK(folios[2] == &object.memory.pages[10]);
+  CHECK(folios[3] == nullptr);
+  for (std::size_t i = 0; i != 3; ++i) CHECK(pinref::page_pin_count(*folios[i]) == 1);
+  CHECK(pinref::unpin_user_pages(folios, 3).count == 3);
+  CHECK(pinref::pin_object_folios(object, first, last, folios, 2, offset) == gup_result{2, gup_error::none});
+  CHECK(pinref::unpin_user_pages(folios, 2).count == 2);
+  CHECK(pinref::pin_object_folios(object, 4096, 4096, folios, 1, offset) == gup_result{1, gup_error::none});
+  CHECK(offset == 0);
+  CHECK(pinref::unpin_user_pages(folios, 1).count == 1);
+  CHECK(object.allocations == 0);
+}
+
+TEST_CASE_TEMPLATE("missing pages are allocated, and a lost race is tried again", Layout, ALL_LAYOUTS) {
+  file<Layout> object;
+  object.raced = true;
+  typename file<Layout>::page* folios[4] = {};
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(object, 0, 4 * 4096 - 1, folios, 4, offset) == gup_result{4, gup_error::none});
+  CHECK(object.allocations == 4);
+  CHECK(pinref::unpin_user_pages(folios, 4).count == 4);
+}
+
+TEST_CASE_TEMPLATE("an error at any folio leaves no pin and null entries", Layout, ALL_LAYOUTS) {
+  for (std::uint64_t k = 0; k != 4; ++k) {
+    CAPTURE(k);
+    file<Layout> object;
+    SUBCASE("the allocation fails") {
+      object.fail_at = k;
+    }
+    SUBCASE("the folio is not for long") {
+      object.memory.map(static_cast<std::size_t>(k), 1, kind::transient_only);
+    }
+    SUBCASE("the folio is full") {
+      object.memory.map(static_cast<std::size_t>(k)).ref.reset(static_cast<std::size_t>(Layout::zones::sign - 1));
+    }
+    typename file<Layout>::page* folios[4] = {};
+    std::size_t offset = 99;
+    const gup_result done = pinref::pin_object_folios(object, 0, 4 * 4096 - 1, folios, 4, offset);
+    CHECK(done.count == 0);
+    CHECK_FALSE(done.ok());
+    CHECK(offset == 99);
+    for (auto* folio : folios) CHECK(folio == nullptr);
+    for (std::size_t i = 0; i != 4; ++i)
+      if (object.memory.slots[i].mapped != nullptr && object.memory.pages[i].ref.count() == 1)
+        CHECK(object.memory.pages[i].ref.snapshot() == Layout::of(1));
+  }
+}
+
+TEST_CASE_TEMPLATE("a page that is replaced between look-up and pin is given back; one that never rests ends in busy",
+                   Layout, ALL_LAYOUTS) {
+  file<Layout> object;
+  object.memory.map(0);
+  object.memory.map(1);
+  typename file<Layout>::page* folios[1] = {};
+  std::size_t offset = 0;
+  int looks = 0;
+  SUBCASE("once") {
+    object.before_find = [&](std::uint64_t) {
+      if (++looks == 2) object.memory.slots[0].mapped = &object.memory.pages[1];
+    };
+    CHECK(pinref::pin_object_folios(object, 0, 0, folios, 1, offset) == gup_result{1, gup_error::none});
+    CHECK(folios[0] == &object.memory.pages[1]);
+    CHECK(object.memory.pages[0].ref.snapshot() == Layout::of(1));
+    CHECK(pinref::unpin_user_pages(folios, 1).count == 1);
+  }
+  SUBCASE("always") {
+    object.before_find = [&](std::uint64_t) { object.memory.slots[0].mapped = &object.memory.pages[++looks % 2]; };
+    CHECK(pinref::pin_object_folios(object, 0, 0, folios, 1, offset) == gup_result{0, gup_error::busy});
+    CHECK(object.memory.pages[0].ref.snapshot() == Layout::of(1));
+    CHECK(object.memory.pages[1].ref.snapshot() == Layout::of(1));
+  }
+}
+
+TEST_CASE("bad input to pin_object_folios: one error each, nothing touched") {
+  file<pinref::bias64> object;
+  file<pinref::bias64>::page* folios[1] = {&object.memory.pages[5]};
+  std::size_t offset = 99;
+  decltype(&folios[0]) none = nullptr;
+  CHECK(pinref::pin_object_folios(object, 0, 1, none, 1, offset) == gup_result{0, gup_error::null_pages});
+  CHECK(pinref::pin_object_folios(object, 0, 1, folios, 0, offset) == gup_result{0, gup_error::no_pages});
+  CHECK(pinref::pin_object_folios(object, 2, 1, folios, 1, offset) == gup_result{0, gup_error::out_of_range});
+  CHECK(pinref::pin_object_folios(object, 0, object.bytes, folios, 1, offset) ==
+        gup_result{0, gup_error::out_of_range});
+  CHECK(folios[0] == &object.memory.pages[5]);
+  CHECK(offset == 99);
+  CHECK(object.allocations == 0);
+}
