@@ -113,7 +113,7 @@ TEST_CASE_TEMPLATE("a page that is replaced between look-up and pin is given bac
   object.memory.map(1);
   typename file<Layout>::page* folios[1] = {};
   std::size_t offset = 0;
-  int looks = 0;
+  std::size_t looks = 0;
   SUBCASE("once") {
     object.before_find = [&](std::uint64_t) {
       if (++looks == 2) object.memory.slots[0].mapped = &object.memory.pages[1];

@@ -111,7 +111,7 @@ class basic_frame_arena {
     return frames_[static_cast<std::size_t>(number)];
   }
 
-  /// Takes back a head page that is dead. The last release calls it; nobody else may.
+  /// Takes back a head page that is dead. The last release calls it; so may whoever has frozen the page. Nobody else.
   void free_page(frame& head) noexcept {
     const std::lock_guard guard{mutex_};
     const std::size_t pages = head.nr_pages_;

@@ -121,7 +121,9 @@ class page_ref {
   }
 
   /// Claims the page exclusively if it is held by exactly n >= 1 references and no pin. The page then looks dead to
-  /// everybody until unfreeze. Precondition: all n references are the caller's to give up. Order: acquire on success.
+  /// everybody until unfreeze. Precondition: all n references are the caller's to give up: if somebody else may put one
+  /// meanwhile, exclude that first (an evictor takes the page lock, looks the page up again, and then freezes). Order:
+  /// acquire on success.
   /// Linux: page_ref_freeze().
   [[nodiscard]] bool freeze(std::size_t n) noexcept { return n != 0 && word_.freeze(references(n)); }
 
