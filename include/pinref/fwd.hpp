@@ -32,8 +32,13 @@ using split = split_layout<std::uint32_t>;
 struct std_sync;
 enum class take_result : unsigned char;
 enum class release_result : unsigned char;
-template <std::unsigned_integral Word, unsigned Takers, class Sync>
+enum class wait_result : unsigned char;
+template <class Zones, auto Quiet, class Sync>
 class zoned_word;
+class deadline;
+struct never_gives_up;
+template <class Sync = std_sync>
+class wait_canceller;
 template <class Layout = bias64, class Sync = std_sync>
 class page_ref;
 

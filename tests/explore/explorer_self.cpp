@@ -584,6 +584,24 @@ TEST_CASE("a ghost is part of the state that pruning compares") {
     x.outcome(std::to_string(last.get()));
   });
   CHECK(r.outcomes == std::set<std::string>{"1", "2"});
+  const auto read_early = explorer::explore({}, [](execution& x) {
+    auto& a = x.make<word>(0u);
+    auto& b = x.make<word>(0u);
+    auto& note = x.make<explorer::ghost<int>>(0);
+    int seen = 0;
+    x.thread([&] {
+      a.store(1, rlx);
+      note.set(1);
+    });
+    x.thread([&] {
+      b.load(rlx);
+      seen = note.get();
+      b.load(rlx);
+    });
+    x.join();
+    x.outcome(std::to_string(seen));
+  });
+  CHECK(read_early.outcomes == std::set<std::string>{"0", "1"});
 }
 
 TEST_CASE("what a thread throws fails the exploration, and so does a test that is not repeatable") {

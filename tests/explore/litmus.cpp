@@ -23,6 +23,7 @@ using variable = explorer::atomic<int>;
 struct bed {
   variable x{0};
   variable y{0};
+  variable z{0};
   std::vector<int> r{};
 };
 
@@ -313,6 +314,27 @@ TEST_CASE("Z6.U: seq_cst accesses do not order what a mere release store came be
   };
   CHECK(has(run_with(rel), "130"));  // allowed since C++20, not in C++11
   CHECK_FALSE(has(run_with(sc), "130"));
+}
+
+TEST_CASE("seq_cst operations of two threads are ordered by a release and acquire between them") {
+  const auto run_with = [](order store, order load) {
+    return run(3, false,
+               {[=](bed& b) {
+                  b.x.store(1, sc);
+                  b.z.store(1, store);
+                },
+                [=](bed& b) {
+                  b.r[0] = b.z.load(load);
+                  b.r[1] = b.y.load(sc);
+                },
+                [](bed& b) {
+                  b.y.store(1, sc);
+                  b.r[2] = b.x.load(sc);
+                }});
+  };
+  CHECK_FALSE(has(run_with(rel, acq), "100"));
+  CHECK(has(run_with(rlx, acq), "100"));
+  CHECK(has(run_with(rel, rlx), "100"));
 }
 
 TEST_CASE("coherence: reads of one atomic never go back") {

@@ -66,18 +66,18 @@ class ring {
   std::string lacking_;
 };
 
-// A file without a name, written once, for O_DIRECT.
+// A file without a name, for O_DIRECT. What is read is never what was written: its first half stays full of 'd'.
 class direct_file {
  public:
-  static constexpr std::size_t size = 4 << 20;
+  static constexpr std::size_t half = 4 << 20;
 
   direct_file() {
     for (const char* folder : {".", "/var/tmp", "/tmp"}) {
       fd_ = descriptor{::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
       if (!fd_) continue;
-      const std::string text(size, 'd');
-      if (::pwrite(fd_.get(), text.data(), size, 0) != static_cast<ssize_t>(size) || ::fsync(fd_.get()) != 0 ||
-          ::fcntl(fd_.get(), F_SETFL, O_DIRECT) != 0)
+      const std::string text(2 * half, 'd');
+      if (::pwrite(fd_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+          ::fsync(fd_.get()) != 0 || ::fcntl(fd_.get(), F_SETFL, O_DIRECT) != 0)
         fd_ = descriptor{};
       else
         return;
@@ -94,7 +94,7 @@ class direct_file {
   }
   // From memory into the file: the kernel pins the memory to read it.
   [[nodiscard]] outcome write(std::uintptr_t address, std::size_t n) {
-    return outcome_of(::pwrite(fd_.get(), reinterpret_cast<const void*>(address), n, 0));
+    return outcome_of(::pwrite(fd_.get(), reinterpret_cast<const void*>(address), n, half));
   }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -176,29 +176,28 @@ class page_mover {
       lacking_ = "userfaultfd has no UFFDIO_MOVE, which Linux 6.8 brought";
       return;
     }
-    // Two places of 2 MiB, on their boundary: one for small pages, and one that never sees a page table of its own, for
-    // the move of a huge page would split it otherwise.
-    void* const all = ::mmap(nullptr, 3 * huge_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const all = ::mmap(nullptr, 2 * huge_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) std::abort();
     mapped_ = reinterpret_cast<std::uintptr_t>(all);
     aside_ = (mapped_ + huge_size - 1) / huge_size * huge_size;
-    if (!enlist(aside_, 2 * huge_size)) lacking_ = std::string{"UFFDIO_REGISTER: "} + std::strerror(errno);
+    if (!map_aside()) lacking_ = std::string{"UFFDIO_REGISTER: "} + std::strerror(errno);
   }
   page_mover(const page_mover&) = delete;
   ~page_mover() {
-    if (mapped_ != 0) ::munmap(reinterpret_cast<void*>(mapped_), 3 * huge_size);
+    if (mapped_ != 0) ::munmap(reinterpret_cast<void*>(mapped_), 2 * huge_size);
   }
 
   [[nodiscard]] const std::string& lacking() const { return lacking_; }
 
   // 1 or 0, or another errno value as error: the page must be present, private and writable.
   [[nodiscard]] outcome maybe_pinned(std::uintptr_t address, std::size_t size = page_size) {
-    const std::uintptr_t to = size == huge_size ? aside_ + huge_size : aside_;
-    const int moved = move(to, address, size);
+    // A huge page is moved in one piece only to where no small page ever was.
+    if (size == huge_size && !map_aside()) std::abort();
+    const int moved = move(aside_, address, size);
     if (moved == EBUSY) return {0, 1};
     if (moved != 0) return {moved, 0};
     // A place can only be moved to while it is registered. Meanwhile nobody touches it.
-    if (!enlist(address, size) || move(address, to, size) != 0) std::abort();
+    if (!enlist(address, size) || move(address, aside_, size) != 0) std::abort();
     uffdio_range range{address, size};
     if (::ioctl(fd_.get(), UFFDIO_UNREGISTER, &range) != 0) std::abort();
     return {0, 0};
@@ -213,6 +212,13 @@ class page_mover {
   static constexpr int user_mode_only = 1;
   static constexpr std::uint64_t feature_move = 1u << 16;
   static constexpr unsigned long move_code = _IOWR(UFFDIO, 0x05, move_request);
+
+  // A fresh place of 2 MiB to move pages to.
+  bool map_aside() {
+    void* const at = reinterpret_cast<void*>(aside_);
+    return ::mmap(at, huge_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at &&
+           enlist(aside_, huge_size);
+  }
 
   bool enlist(std::uintptr_t address, std::size_t size) {
     uffdio_register place{};

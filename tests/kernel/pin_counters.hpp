@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "pinref/observe/accounted_ref.hpp"
 #include "descriptor.hpp"
+#include "pinref/observe/accounted_ref.hpp"
 
 namespace kernel {
 

@@ -10,7 +10,7 @@ struct locked_atomic : std::atomic<T> {
 #endif
 };
 
-struct locked_sync {
+struct locked_sync : pinref::std_sync {
   template <class T>
   using atomic = locked_atomic<T>;
 };

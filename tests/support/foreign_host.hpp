@@ -45,6 +45,8 @@ class foreign_space {
     }
     head.pages = static_cast<std::uint16_t>(n);
     head.is = is;
+    std::destroy_at(&head.ref);  // whatever life it had
+    std::construct_at(&head.ref);
     head.ref.reset(1);
     return head;
   }

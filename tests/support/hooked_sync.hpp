@@ -6,9 +6,11 @@
 #include <functional>
 #include <utility>
 
+#include "pinref/ref/sync.hpp"
+
 namespace support {
 
-struct hooked_sync {
+struct hooked_sync : pinref::std_sync {
   // Called with the number of read-modify-writes made so far. Cleared while it runs.
   static inline std::function<void(int)> hook;
   static inline int step = 0;

@@ -3,6 +3,7 @@
 // The layouts every behaviour is shown on: the three users choose from, and words small enough to visit every state.
 
 #include <cstdint>
+#include <memory>
 #include <ostream>
 
 #include "pinref/gup/result.hpp"
@@ -38,6 +39,18 @@ inline std::ostream& operator<<(std::ostream& out, release_result result) {
   return out << "?";
 }
 
+inline std::ostream& operator<<(std::ostream& out, wait_result result) {
+  switch (result) {
+    case wait_result::reached:
+      return out << "reached";
+    case wait_result::timed_out:
+      return out << "timed_out";
+    case wait_result::given_up:
+      return out << "given_up";
+  }
+  return out << "?";
+}
+
 inline std::ostream& operator<<(std::ostream& out, gup_error error) {
   return out << to_string(error);
 }
@@ -54,6 +67,28 @@ namespace support {
 using bias8 = pinref::bias_layout<std::uint8_t, 3, 1>;        // bias 8: pins and references overlap
 using bias8_exact = pinref::bias_layout<std::uint8_t, 4, 1>;  // bias 16: references have half of the word
 using split8 = pinref::split_layout<std::uint8_t, 1>;
+
+// Puts a word nobody uses into any state.
+template <class Ref>
+void set_state(Ref& ref, typename Ref::layout state) {
+  std::destroy_at(&ref);
+  std::construct_at(&ref, state);
+}
+
+// A live page with as many holders as its word may count.
+template <class Layout>
+constexpr Layout full() {
+  return Layout::of(Layout::zones::max_holders);
+}
+
+// What one pin counts for.
+template <class Layout>
+constexpr std::size_t pin_weight() {
+  if constexpr (requires { Layout::pin_bias; })
+    return static_cast<std::size_t>(Layout::pin_bias);
+  else
+    return 1;
+}
 
 }  // namespace support
 

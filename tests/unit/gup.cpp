@@ -259,7 +259,7 @@ TEST_CASE_TEMPLATE("A2.1 a failure at the k-th page of n, for every k, leaves ex
                 expected = gup_error::no_memory;
                 break;
               case 2:  // the word is full
-                space.pages[k].ref.reset(static_cast<std::size_t>(Layout::zones::sign - 1));
+                support::set_state(space.pages[k].ref, support::full<Layout>());
                 expected = gup_error::overflow;
                 break;
             }
@@ -270,8 +270,7 @@ TEST_CASE_TEMPLATE("A2.1 a failure at the k-th page of n, for every k, leaves ex
           for (std::size_t i = 0; i != n; ++i) {
             CAPTURE(i);
             if (i == k && way == 2) {
-              CHECK(space.pages[i].ref.snapshot() ==
-                    Layout::of(static_cast<typename Layout::word_type>(Layout::zones::sign - 1)));
+              CHECK(space.pages[i].ref.snapshot() == support::full<Layout>());
               continue;
             }
             const bool mine = i < held;
@@ -313,22 +312,18 @@ TEST_CASE_TEMPLATE("A2.6 a step of 512 pages that does not fit is not held in pa
   space.map(0);
   page& head = space.map(1, 512);
   // Room for one more holder of either kind, not for 512.
-  const auto bias = [] {
-    if constexpr (requires { Layout::pin_bias; })
-      return static_cast<std::size_t>(Layout::pin_bias);
-    else
-      return std::size_t{1};
-  }();
   for (const auto& entry : entry_points<space_type>()) {
     CAPTURE(entry.name);
-    head.ref.reset(static_cast<std::size_t>(Layout::zones::sign) - 1 - (entry.pins ? bias : 1));
+    const auto room = static_cast<typename Layout::word_type>(entry.pins ? support::pin_weight<Layout>() : 1);
+    support::set_state(head.ref,
+                       Layout::of(static_cast<typename Layout::word_type>(Layout::zones::max_holders - room)));
     const Layout before = head.ref.snapshot();
     page* pages[513] = {};
     CHECK(entry.call(space, space.address(0), 513, foll::none, pages) == gup_result{1, gup_error::overflow});
     CHECK(head.ref.snapshot() == before);
     CHECK(pages[1] == nullptr);
     release(pages, 1, entry.pins);
-    head.ref.reset(1);
+    support::set_state(head.ref, Layout::of(1));
     CHECK(entry.call(space, space.address(0), 513, foll::none, pages) == gup_result{513, gup_error::none});
     release(pages, 513, entry.pins);
   }

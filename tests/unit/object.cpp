@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("an error at any folio leaves no pin and null entries", Layou
       object.memory.map(static_cast<std::size_t>(k), 1, kind::transient_only);
     }
     SUBCASE("the folio is full") {
-      object.memory.map(static_cast<std::size_t>(k)).ref.reset(static_cast<std::size_t>(Layout::zones::sign - 1));
+      support::set_state(object.memory.map(static_cast<std::size_t>(k)).ref, support::full<Layout>());
     }
     typename file<Layout>::page* folios[4] = {};
     std::size_t offset = 99;

@@ -190,7 +190,7 @@ TEST_CASE_TEMPLATE("add_pin pins an already pinned page once more, and is releas
   CHECK(pinref::add_pin(zero) == take_result::taken);
   CHECK(zero.ref.snapshot() == Layout::of(1));
   auto& full = space.map(0);
-  full.ref.reset(static_cast<std::size_t>(Layout::zones::sign - 1));
+  support::set_state(full.ref, support::full<Layout>());
   const Layout before = full.ref.snapshot();
   CHECK(pinref::add_pin(full) == take_result::overflow);
   CHECK(full.ref.snapshot() == before);
@@ -345,8 +345,7 @@ TEST_CASE_TEMPLATE(
           space.map(7, 6);
           const std::size_t head_of[n] = {0, 1, 1, 1, 1, 5, 6, 7, 7, 7, 7, 7, 7};
           if (k != n) {
-            if (which == step::take)
-              space.pages[head_of[k]].ref.reset(static_cast<std::size_t>(Layout::zones::sign - 1));
+            if (which == step::take) support::set_state(space.pages[head_of[k]].ref, support::full<Layout>());
             // A mapping that goes between take and recheck, for good.
             if (which == step::recheck)
               space.before_recheck = [&space, k, &head_of](std::size_t i) {

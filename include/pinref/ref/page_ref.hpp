@@ -21,6 +21,9 @@
 ///     }
 ///     if (ref.put() == pinref::release_result::last) free_page();
 ///
+/// A thread may wait until the holders have left. While somebody waits, takes and releases of that page use their slow
+/// paths; otherwise waiting costs nothing.
+///
 /// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger one is refused and changes
 /// nothing. n = 0 takes or releases nothing and reports the state. Every member is lock-free; takes and releases are
 /// wait-free as long as the page is alive and not at its limit.
@@ -30,7 +33,9 @@
 #include <cstddef>
 #include <limits>
 
+#include "pinref/ref/deadline.hpp"
 #include "pinref/ref/sync.hpp"
+#include "pinref/ref/wait_canceller.hpp"
 #include "pinref/ref/zoned_word.hpp"
 #include "pinref/word/bias_layout.hpp"
 
@@ -63,9 +68,9 @@ class page_ref {
   page_ref(const page_ref&) = delete;
   page_ref& operator=(const page_ref&) = delete;
 
-  /// Starts a life with n references, n >= 1. Precondition: the page is dead and the caller owns it alone. Order:
+  /// Begins a life with n references, n >= 1. Precondition: the page is dead and the caller owns it alone. Order:
   /// release, so that whoever takes the page sees it as prepared. Linux: init_page_count().
-  void reset(std::size_t n = 1) noexcept { word_.store(references(n)); }
+  void reset(std::size_t n = 1) noexcept { word_.start(references(n)); }
 
   /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux:
   /// folio_ref_add().
@@ -125,11 +130,13 @@ class page_ref {
   /// meanwhile, exclude that first (an evictor takes the page lock, looks the page up again, and then freezes). Order:
   /// acquire on success.
   /// Linux: page_ref_freeze().
-  [[nodiscard]] bool freeze(std::size_t n) noexcept { return n != 0 && word_.freeze(references(n)); }
+  [[nodiscard]] bool freeze(std::size_t n) noexcept {
+    return n != 0 && n <= Layout::zones::max_holders && word_.freeze(references(n));
+  }
 
   /// Gives a frozen page back with n >= 1 references. Precondition: the caller froze it. Order: release. Linux:
   /// page_ref_unfreeze().
-  void unfreeze(std::size_t n) noexcept { word_.store(references(n)); }
+  void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
 
   /// Is the page pinned? Never false for a pinned page; `layout::exact_pins` says whether true is certain too. The
   /// question is a read-modify-write (acquire and release): clear or write-protect the mapping first, then ask, and a
@@ -138,6 +145,25 @@ class page_ref {
 
   /// The same by a plain load, for scanners and statistics. Nothing may be concluded from false.
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
+
+  /// Sleeps until the page is not pinned, at some instant; a dead page is not. Order: acquire, so what the devices'
+  /// owners did is visible. Who must keep new pins out closes the way to the page first. May block; `given_up` is asked
+  /// before each sleep, see wait_canceller. Linux has none for small pages.
+  template <class GivenUp = never_gives_up>
+  [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
+                                                GivenUp given_up = {}) noexcept {
+    return word_.wait([](word_type word) noexcept { return !Layout{word}.maybe_pinned(); }, until, given_up);
+  }
+
+  /// Sleeps until the page has at most n holders, pins counted by their bias; with n = 0 until it is free, with n = 1
+  /// until only one reference is left. Order, blocking and `given_up` as above. Linux: dax_layout_busy_page() waits for
+  /// this.
+  template <class GivenUp = never_gives_up>
+  [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
+                                            GivenUp given_up = {}) noexcept {
+    return word_.wait([n](word_type word) noexcept { return Layout::zones::holders(word) <= references(n); }, until,
+                      given_up);
+  }
 
   /// All counts at one instant. Order: none.
   [[nodiscard]] layout snapshot() const noexcept { return Layout{word_.load()}; }
@@ -154,7 +180,7 @@ class page_ref {
     return static_cast<word_type>(static_cast<word_type>(n) * Layout::pin_bias);
   }
 
-  zoned_word<word_type, Layout::zones::takers, Sync> word_;
+  zoned_word<typename Layout::zones, Layout::pin_bias, Sync> word_;
 };
 
 }  // namespace pinref

@@ -25,35 +25,35 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   { ref.reset(n) }
   noexcept;
   { ref.get(n) }
-  noexcept->std::same_as<take_result>;
+  noexcept -> std::same_as<take_result>;
   { ref.try_get(n) }
-  noexcept->std::same_as<take_result>;
+  noexcept -> std::same_as<take_result>;
   { ref.try_get_if_alive(n) }
-  noexcept->std::same_as<take_result>;
+  noexcept -> std::same_as<take_result>;
   { ref.put(n) }
-  noexcept->std::same_as<release_result>;
+  noexcept -> std::same_as<release_result>;
   { ref.put(n, n) }
-  noexcept->std::same_as<release_result>;
+  noexcept -> std::same_as<release_result>;
   { ref.put_sole() }
-  noexcept->std::same_as<release_result>;
+  noexcept -> std::same_as<release_result>;
   { ref.try_pin(n) }
-  noexcept->std::same_as<take_result>;
+  noexcept -> std::same_as<take_result>;
   { ref.add_pin(n) }
-  noexcept->std::same_as<take_result>;
+  noexcept -> std::same_as<take_result>;
   { ref.unpin(n) }
-  noexcept->std::same_as<release_result>;
+  noexcept -> std::same_as<release_result>;
   { ref.unpin(n, n) }
-  noexcept->std::same_as<release_result>;
+  noexcept -> std::same_as<release_result>;
   { ref.freeze(n) }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
   { ref.unfreeze(n) }
   noexcept;
   { ref.dma_pinned() }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
   { seen.dma_pinned_hint() }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
   { seen.snapshot() }
-  noexcept->std::same_as<typename Ref::layout>;
+  noexcept -> std::same_as<typename Ref::layout>;
 };
 // clang-format on
 

@@ -26,4 +26,11 @@ enum class release_result : unsigned char {
   underflow,  ///< nothing released: the caller did not hold that much; a bug of the caller
 };
 
+/// The outcome of a wait.
+enum class wait_result : unsigned char {
+  reached,    ///< the page was as asked for, at some instant
+  timed_out,  ///< it was not before the deadline
+  given_up,   ///< somebody cancelled the wait
+};
+
 }  // namespace pinref

@@ -34,13 +34,13 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   static constexpr std::size_t max_pins_at_once = detail::clamp_to_size(layout::max_pins_at_once);
 
   constexpr page_ref() noexcept : page_ref(layout{}) {}
-  constexpr explicit page_ref(layout state) noexcept : holders_(state.holders()), pins_(state.pins()) {}
+  constexpr explicit page_ref(layout state) noexcept : holders_(state.raw()), pins_(state.raw_pins()) {}
   page_ref(const page_ref&) = delete;
   page_ref& operator=(const page_ref&) = delete;
 
   void reset(std::size_t n = 1) noexcept {
     pins_.store(0, std::memory_order_relaxed);
-    holders_.store(static_cast<Word>(n));
+    holders_.start(static_cast<Word>(n));
   }
 
   [[nodiscard]] take_result get(std::size_t n = 1) noexcept {
@@ -83,7 +83,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n > max_pins_at_once) return release_result::underflow;
     const Word count = static_cast<Word>(n);
-    // (S2) pairs with (S3): who finds the page unpinned sees what the device's owner did with it.
+    // (S2) pairs with (S3), (S4): who finds the page unpinned sees what the device's owner did with it.
     if (pins_.fetch_sub(count, std::memory_order_release) < count) [[unlikely]] {
       pins_.fetch_add(count, std::memory_order_relaxed);
       return release_result::underflow;
@@ -91,14 +91,32 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     return holders_.release(count, static_cast<Word>(idle_level));
   }
 
-  [[nodiscard]] bool freeze(std::size_t n) noexcept { return n != 0 && holders_.freeze(static_cast<Word>(n)); }
-  void unfreeze(std::size_t n) noexcept { holders_.store(static_cast<Word>(n)); }
+  [[nodiscard]] bool freeze(std::size_t n) noexcept {
+    return n != 0 && n <= layout::zones::max_holders && holders_.freeze(static_cast<Word>(n));
+  }
+  void unfreeze(std::size_t n) noexcept { holders_.start(static_cast<Word>(n)); }
 
   [[nodiscard]] bool dma_pinned() noexcept {
     // (S3) pairs with (S1), (S2): as a read-modify-write it comes before a pin or sees it.
     return pins_.fetch_add(0, std::memory_order_acq_rel) != 0;
   }
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
+
+  template <class GivenUp = never_gives_up>
+  [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
+                                                GivenUp given_up = {}) noexcept {
+    const auto reached = [this](Word word) noexcept {
+      // (S4) pairs with (S2): the waiter sees what the devices' owners did.
+      return layout{word, pins_.load(std::memory_order_acquire)}.pins() == 0;
+    };
+    return holders_.wait(reached, until, given_up);
+  }
+  template <class GivenUp = never_gives_up>
+  [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
+                                            GivenUp given_up = {}) noexcept {
+    return holders_.wait([n](Word word) noexcept { return layout::zones::holders(word) <= static_cast<Word>(n); },
+                         until, given_up);
+  }
 
   [[nodiscard]] layout snapshot() const noexcept { return {holders_.load(), pins_.load(std::memory_order_relaxed)}; }
   [[nodiscard]] auto count() const noexcept { return snapshot().references(); }
@@ -107,7 +125,8 @@ class page_ref<split_layout<Word, Takers>, Sync> {
  private:
   using atomic = typename Sync::template atomic<Word>;
 
-  zoned_word<Word, Takers, Sync> holders_;
+  // Every unpin releases a holder after its pin, so a waiter that watches the holders misses none.
+  zoned_word<typename layout::zones, layout::zones::nobody, Sync> holders_;
   atomic pins_;
 };
 

@@ -1,10 +1,15 @@
 #pragma once
 
 /// \file
-/// std_sync: where the library's atomics come from.
+/// std_sync: where the library's atomics, and its sleep, come from.
 ///
 /// `Sync` is the seam of every atomic type in pinref. A test puts a scheduler underneath that owns each access; a port
 /// puts its platform's atomics there. Nothing above this file names `std::atomic`.
+///
+/// A Sync has `atomic<T>`, with the members of std::atomic, and for waiters: `event_of(address)`, the 32-bit atomic
+/// that waiters of a word at this address sleep on, as its member `count`; `wait(event, seen, until)`, which sleeps
+/// while the count is `seen`, until then at most, and may return early; `wake(event)`, which wakes all its sleepers;
+/// and `events()`, all of them.
 ///
 /// When not to use it: directly. Name it, or your own type with the same members, as the `Sync` of a `page_ref`.
 ///
@@ -12,14 +17,75 @@
 ///
 ///     pinref::page_ref<pinref::bias32, pinref::std_sync> ref;
 
+#include <time.h>
+
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "pinref/ref/deadline.hpp"
 
 namespace pinref {
 
-/// The C++ standard library's atomics.
+namespace detail {
+
+struct alignas(64) futex_event {
+  std::atomic<std::uint32_t> count{0};
+};
+
+struct futex_events {
+  static constexpr std::size_t size = 64;
+  futex_event all[size] = {};
+  [[nodiscard]] futex_event* begin() noexcept { return all; }
+  [[nodiscard]] futex_event* end() noexcept { return all + size; }
+};
+
+inline constinit futex_events all_events{};
+
+}  // namespace detail
+
+/// The C++ standard library's atomics, and futexes on Linux; elsewhere waiters poll every 50 microseconds.
 struct std_sync {
   template <class T>
   using atomic = std::atomic<T>;
+  using event = detail::futex_event;
+
+  /// Words share events by address. Sharing wakes a waiter for nothing, never too late, and no number of waiters is too
+  /// many.
+  [[nodiscard]] static event& event_of(const void* address) noexcept {
+    const auto bits = reinterpret_cast<std::uintptr_t>(address) / alignof(std::uint32_t);
+    return detail::all_events.all[(bits ^ bits >> 6 ^ bits >> 12) % detail::futex_events::size];
+  }
+  [[nodiscard]] static detail::futex_events& events() noexcept { return detail::all_events; }
+
+  static void wait(event& on, std::uint32_t seen, const deadline& until) noexcept {
+    const std::int64_t left = until.left();
+    if (left <= 0) return;
+    const std::int64_t most = 3'600'000'000'000;  // sleeps longer than an hour are taken an hour at a time
+    const std::int64_t time = left < most ? left : most;
+    ::timespec sleep{};
+#if defined(__linux__)
+    sleep.tv_sec = static_cast<decltype(sleep.tv_sec)>(time / 1'000'000'000);
+    sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time % 1'000'000'000);
+    static_assert(sizeof(on.count) == sizeof(std::uint32_t));
+    ::syscall(SYS_futex, &on.count, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
+#else
+    sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time < 50'000 ? time : 50'000);
+    if (on.count.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
+#endif
+  }
+
+  static void wake([[maybe_unused]] event& on) noexcept {
+#if defined(__linux__)
+    ::syscall(SYS_futex, &on.count, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+#endif
+  }
 };
 
 }  // namespace pinref

@@ -23,7 +23,7 @@
 
 namespace pinref {
 
-/// `Word` holds `references + pins * 2^PinShift`; see `zones` for `Takers`.
+/// `Word` counts `references + pins * 2^PinShift` holders; see `zones` for how a word stands for them and for `Takers`.
 ///
 /// With `exact_pins` references have at least half of the word: counts below 2^(PinShift-1) references are exact, and
 /// as many releases too many cannot hide a pin, because the pin count is rounded to the nearest bias. Without it the
@@ -48,9 +48,9 @@ class bias_layout {
   constexpr bias_layout() noexcept = default;
   /// The word as it stands in memory.
   constexpr explicit bias_layout(Word raw) noexcept : raw_(raw) {}
-  /// A live page with these holders. Precondition: the sum stays below `zones::sign`.
+  /// A live page with these holders. Precondition: `references + pins * pin_bias <= zones::max_holders`.
   [[nodiscard]] static constexpr bias_layout of(Word references, Word pins = 0) noexcept {
-    return bias_layout{static_cast<Word>(references + pins * pin_bias)};
+    return bias_layout{zones::live(static_cast<Word>(references + pins * pin_bias))};
   }
 
   [[nodiscard]] constexpr Word raw() const noexcept { return raw_; }
@@ -58,15 +58,13 @@ class bias_layout {
 
   /// Plain references. Negative on an exact layout when more was put than was taken: pins lent them.
   [[nodiscard]] constexpr signed_word references() const noexcept {
-    if (zone() == zone::dead) return 0;
-    return static_cast<signed_word>(raw_ - pins() * pin_bias);
+    return static_cast<signed_word>(zones::holders(raw_) - pins() * pin_bias);
   }
 
   /// Pins; 0 on a dead page. Exact, or an upper bound: see `exact_pins`.
   [[nodiscard]] constexpr Word pins() const noexcept {
-    if (zone() == zone::dead) return 0;
     constexpr Word half = exact_pins ? pin_bias / 2 : 0;
-    return static_cast<Word>(static_cast<Word>(raw_ + half) >> PinShift);
+    return static_cast<Word>(static_cast<Word>(zones::holders(raw_) + half) >> PinShift);
   }
 
   /// Never false for a pinned page.
@@ -78,9 +76,9 @@ class bias_layout {
   Word raw_ = zones::dead;
 };
 
-/// The default: pins exact below 2^31 references, 2^31 - 1 pins.
+/// The default: pins exact below 2^31 references, 2^31 pins.
 using bias64 = bias_layout<std::uint64_t, 32>;
-/// 4 bytes a page and the arithmetic of a Linux small page: 2 097 151 pins, "maybe pinned" from 1024 references.
+/// 4 bytes a page and the counts of a Linux small page: 2 097 152 pins, "maybe pinned" from 1024 references.
 using bias32 = bias_layout<std::uint32_t, 10>;
 
 }  // namespace pinref

@@ -37,20 +37,20 @@ class split_layout {
 
   /// A dead page.
   constexpr split_layout() noexcept = default;
-  /// The two words as they stand in memory: holders of any kind, and pins among them.
-  constexpr split_layout(Word holders, Word pins) noexcept : holders_(holders), pins_(pins) {}
-  /// A live page with these holders. Precondition: the sum stays below `zones::sign`.
+  /// The two words as they stand in memory: `zones` of all holders, and the pins among them.
+  constexpr split_layout(Word raw, Word pins) noexcept : raw_(raw), pins_(pins) {}
+  /// A live page with these holders. Precondition: `references + pins <= zones::max_holders`.
   [[nodiscard]] static constexpr split_layout of(Word references, Word pins = 0) noexcept {
-    return {static_cast<Word>(references + pins), pins};
+    return {zones::live(static_cast<Word>(references + pins)), pins};
   }
 
-  [[nodiscard]] constexpr Word holders() const noexcept { return holders_; }
-  [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(holders_); }
+  [[nodiscard]] constexpr Word raw() const noexcept { return raw_; }
+  [[nodiscard]] constexpr Word raw_pins() const noexcept { return pins_; }
+  [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(raw_); }
 
   /// Plain references. Negative when more was put than was taken: pins lent them.
   [[nodiscard]] constexpr signed_word references() const noexcept {
-    if (zone() == zone::dead) return 0;
-    return static_cast<signed_word>(holders_ - pins_);
+    return static_cast<signed_word>(zones::holders(raw_) - pins());
   }
 
   /// Pins; 0 on a dead page. Exact.
@@ -62,7 +62,7 @@ class split_layout {
   friend constexpr bool operator==(split_layout, split_layout) noexcept = default;
 
  private:
-  Word holders_ = zones::dead;
+  Word raw_ = zones::dead;
   Word pins_ = 0;
 };
 

@@ -172,9 +172,7 @@ class ghost {
  public:
   explicit ghost(T value = T{}) : value_(value) { publish(); }
   ghost(const ghost&) = delete;
-  ~ghost() {
-    if (engine::running()) engine::current().state().replace_in_state(version_, 0);
-  }
+  ghost& operator=(const ghost&) = delete;
 
   T get() const {
     engine::current().state().remember(version_);
@@ -189,8 +187,7 @@ class ghost {
  private:
   void publish() {
     memory& m = engine::current().state();
-    const std::uint64_t was = std::exchange(version_, mix(version_, m.history()));
-    m.replace_in_state(was, version_);
+    version_ = mix(version_, m.history());
     m.remember(version_);
   }
 

@@ -250,7 +250,6 @@ class memory {
     me().history = mix(me().history, what);
     state_ += mix(self_, me().history);
   }
-  void replace_in_state(std::uint64_t was, std::uint64_t is) { state_ += is - was; }
 
   /// Equal for equal execution graphs: what each thread did and read, and every modification order.
   std::uint64_t state() const { return state_; }

@@ -1,0 +1,57 @@
+#pragma once
+
+/// \file
+/// deadline: until when a wait may last, on the monotonic clock.
+///
+/// When not to use it: for dates. It compares only with this machine's time since boot.
+///
+/// Example:
+///
+///     page.wait_until_unpinned(pinref::deadline::in(5'000'000));                  // 5 ms from now
+///     page.wait_until_unpinned(pinref::deadline::at(std::chrono::steady_clock::now() + 1s));
+
+#include <time.h>
+
+#include <cstdint>
+
+namespace pinref {
+
+class deadline {
+ public:
+  /// No end.
+  [[nodiscard]] static constexpr deadline never() noexcept { return deadline{most}; }
+  /// Already over: look once, do not sleep.
+  [[nodiscard]] static constexpr deadline passed() noexcept { return deadline{0}; }
+  /// This many nanoseconds from now; not above zero is over already.
+  [[nodiscard]] static deadline in(std::int64_t nanoseconds) noexcept {
+    if (nanoseconds <= 0) return passed();
+    const std::int64_t at = now();
+    return deadline{nanoseconds > most - at ? most : at + nanoseconds};
+  }
+  /// A time point of std::chrono::steady_clock.
+  template <class TimePoint>
+  [[nodiscard]] static constexpr deadline at(const TimePoint& when) noexcept {
+    using period = typename TimePoint::duration::period;
+    static_assert(period::num == 1 && 1'000'000'000 % period::den == 0,
+                  "pinref: a steady_clock time point is expected");
+    return deadline{static_cast<std::int64_t>(when.time_since_epoch().count()) * (1'000'000'000 / period::den)};
+  }
+
+  [[nodiscard]] constexpr bool is_never() const noexcept { return at_ == most; }
+  /// Nanoseconds left; not above zero when it is over.
+  [[nodiscard]] std::int64_t left() const noexcept { return at_ == 0 ? 0 : at_ - now(); }
+
+ private:
+  static constexpr std::int64_t most = INT64_MAX;
+  constexpr explicit deadline(std::int64_t at) noexcept : at_(at) {}
+
+  [[nodiscard]] static std::int64_t now() noexcept {
+    ::timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  }
+
+  std::int64_t at_;
+};
+
+}  // namespace pinref

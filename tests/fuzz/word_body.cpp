@@ -1,0 +1,264 @@
+#include <cstdint>
+
+#include "bodies.hpp"
+#include "failure.hpp"
+#include "input.hpp"
+#include "layouts.hpp"
+#include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/checked_ref.hpp"
+#include "pinref/ref/page_ref.hpp"
+#include "pinref/ref/split_ref.hpp"
+#include "word_model.hpp"
+
+using pinref::misuse_kind;
+using pinref::release_result;
+using pinref::take_result;
+
+namespace fuzz {
+namespace {
+
+int reported = 0;
+misuse_kind last_report{};
+
+struct remember {
+  void operator()(const pinref::misuse& found) const noexcept {
+    ++reported;
+    last_report = found.kind;
+  }
+};
+
+template <class Ref>
+inline constexpr bool is_checked = false;
+template <class Ref>
+inline constexpr bool is_checked<pinref::checked_ref<Ref, remember>> = true;
+
+template <class Ref>
+inline constexpr bool is_accounted = false;
+template <class Ref>
+inline constexpr bool is_accounted<pinref::accounted_ref<Ref>> = true;
+
+template <class Ref>
+class machine {
+ public:
+  machine(word_rules rules, input& choices) : rules_(rules), choices_(choices), model_(rules) {
+    if constexpr (is_accounted<Ref>) before_ = Ref::totals();
+  }
+
+  void run() {
+    while (!choices_.empty()) {
+      const std::size_t choice = choices_.byte();
+      step(choice & 15, choice >> 4 & 1, pick_n(choice >> 5));
+      compare();
+    }
+  }
+
+ private:
+  // Small numbers mostly, else the edges of what one call takes, or far more than it does.
+  number pick_n(std::size_t range) {
+    const std::size_t byte = choices_.byte();
+    switch (range) {
+      case 0:
+      case 1:
+      case 2:
+        return byte % 20;
+      case 3:
+        return 1;
+      case 4:
+        return model_.most(false) + byte % 4 - 2;
+      case 5:
+        return model_.most(true) + byte % 4 - 1;
+      case 6:
+        return own(false);
+      default:
+        return byte % 16 == 15 ? ~number{0} >> byte / 16 : byte;
+    }
+  }
+
+  void step(std::size_t what, std::size_t idle_level, number n) {
+    switch (what) {
+      case 0:
+        begin_operation("get");
+        if (misused_take(own(false) == 0 && own(true) == 0, misuse_kind::use_after_death, [&] {
+              return ref_.get(n);
+            }))
+          return;
+        return expect(ref_.get(n), model_.take(n, false), "get");
+      case 1:
+      case 11:
+        begin_operation("try_get");
+        return expect(ref_.try_get(n), model_.take(n, false), "try_get");
+      case 2:
+        begin_operation("try_get_if_alive");
+        return expect(ref_.try_get_if_alive(n), model_.take(n, false), "try_get_if_alive");
+      case 3:
+      case 12:
+        begin_operation("put");
+        if (misused_release(n, false, [&] { return ref_.put(n, idle_level); })) return;
+        return expect(ref_.put(n, idle_level), model_.release(n, false, level(idle_level)), "put");
+      case 4:
+        begin_operation("put_sole");
+        if (misused_release(1, false, [&] { return ref_.put_sole(idle_level); })) return;
+        return expect(ref_.put_sole(idle_level), model_.release(1, false, level(idle_level)), "put_sole");
+      case 5:
+      case 13:
+        begin_operation("try_pin");
+        return expect(ref_.try_pin(n), model_.take(n, true), "try_pin");
+      case 6:
+        begin_operation("add_pin");
+        if (misused_take(own(true) == 0, misuse_kind::add_pin_to_an_unpinned_page, [&] {
+              return ref_.add_pin(n);
+            }))
+          return;
+        return expect(ref_.add_pin(n), model_.take(n, true), "add_pin");
+      case 7:
+      case 14:
+        begin_operation("unpin");
+        // The pins of a split word can no longer be told once a reference too many was put.
+        if (!model_.pins_certain()) return;
+        if (misused_release(n, true, [&] { return ref_.unpin(n, idle_level); })) return;
+        return expect(ref_.unpin(n, idle_level), model_.release(n, true, level(idle_level)), "unpin");
+      case 8:
+        begin_operation("freeze");
+        // Only one's own references may be frozen. A sum cannot tell them from pins, the other words must not be asked.
+        if ((is_checked<Ref> || rules_.bias == 0) && n > own(false)) return;
+        return expect(ref_.freeze(n), frozen(n), "freeze");
+      case 9:
+      case 10:
+      case 15:
+        begin_operation(what == 9 ? "unfreeze" : "reset");
+        return begin(what == 9, n);
+      default:
+        begin_operation("nothing");
+    }
+  }
+
+  static long long level(std::size_t idle_level) { return static_cast<long long>(idle_level); }
+
+  bool frozen(number n) {
+    const bool done = model_.freeze(n);
+    if (done) frozen_ = true;
+    return done;
+  }
+
+  void begin(bool unfreeze, number n) {
+    if (n == 0 || n >= static_cast<number>(rules_.limit)) n = 1;
+    if (model_.alive()) {
+      if constexpr (is_checked<Ref>) {
+        const int before = reported;
+        unfreeze ? ref_.unfreeze(n) : ref_.reset(n);
+        expect(reported, before + 1, "reports of a new life in an old one");
+        expect(last_report, misuse_kind::reset_of_a_live_page, "the report");
+      }
+      return;
+    }
+    frozen_ ? ref_.unfreeze(n) : ref_.reset(n);
+    model_.begin(n);
+    frozen_ = false;
+  }
+
+  // A checked word refuses what its documentation lists as misuse, reports it and changes nothing.
+  template <class Call>
+  bool misused_take(bool nothing_held, misuse_kind kind, Call call) {
+    if (!is_checked<Ref> || (model_.alive() && !nothing_held)) return false;
+    const int before = reported;
+    expect(call(), take_result::dead, "a misused take");
+    expect(reported, before + 1, "reports of a misused take");
+    expect(last_report, kind, "the report");
+    return true;
+  }
+
+  template <class Call>
+  bool misused_release(number n, bool pin, Call call) {
+    if constexpr (!is_checked<Ref>) return false;
+    if (n <= own(pin)) return false;
+    const int before = reported;
+    expect(call(), release_result::underflow, "a misused release");
+    // More than one call takes is refused like that, reported or not.
+    if (n > model_.most(pin)) return true;
+    expect(reported, before + 1, "reports of a misused release");
+    expect(last_report,
+           own(!pin) != 0   ? pin ? misuse_kind::unpin_of_a_reference : misuse_kind::put_of_a_pin
+           : own(pin) != 0 ? misuse_kind::over_release
+                      : misuse_kind::use_after_death,
+           "the report");
+    return true;
+  }
+
+  // What this word's holders hold; less than nothing where a word without books let them release too much.
+  [[nodiscard]] number own(bool pin) const {
+    const long long held = pin ? model_.own_pins() : model_.own_references();
+    return model_.alive() && held > 0 ? static_cast<number>(held) : 0;
+  }
+
+  void compare() {
+    const auto seen = ref_.snapshot();
+    expect(seen.zone() != pinref::zone::dead, model_.alive(), "alive");
+    if (model_.pins_certain()) {
+      expect(static_cast<long long>(seen.references()), model_.references(), "references");
+      expect(static_cast<long long>(seen.pins()), model_.pins(), "pins");
+      expect(ref_.dma_pinned_hint(), model_.pins() != 0, "dma_pinned_hint");
+      if (model_.alive()) expect(ref_.dma_pinned(), model_.pins() != 0, "dma_pinned");
+      expect(static_cast<long long>(ref_.count()), model_.references(), "count()");
+      expect(static_cast<long long>(ref_.pins()), model_.pins(), "pins()");
+    }
+    if (model_.alive() && model_.honest()) promises();
+    if constexpr (is_checked<Ref>) expect(model_.honest(), true, "every misuse refused");
+    if constexpr (is_accounted<Ref>) {
+      const pinref::pin_totals now = Ref::totals();
+      expect(now.acquired - before_.acquired, model_.acquired(), "pins acquired");
+      if (model_.pins_certain()) expect(now.released - before_.released, model_.released(), "pins released");
+    }
+  }
+
+  // What holds while everybody released only what he held, from the takes and releases themselves.
+  void promises() {
+    if (model_.own_pins() != 0) expect(ref_.dma_pinned(), true, "a pinned page");
+    if (rules_.exact && (rules_.bias == 0 || model_.own_references() < rules_.bias / 2)) {
+      expect(static_cast<long long>(ref_.pins()), model_.own_pins(), "exact pins");
+      expect(static_cast<long long>(ref_.count()), model_.own_references(), "exact references");
+    }
+    if (!rules_.exact && model_.own_references() < rules_.bias && model_.own_pins() == 0)
+      expect(ref_.dma_pinned(), false, "a page with few references and no pin");
+  }
+
+  word_rules rules_;
+  input& choices_;
+  Ref ref_;
+  word_model model_;
+  bool frozen_ = false;
+  pinref::pin_totals before_;
+};
+
+template <class Layout>
+void run_layout(word_rules rules, std::size_t wrapper, input& choices) {
+  using ref = pinref::page_ref<Layout>;
+  switch (wrapper) {
+    case 0:
+      return machine<ref>(rules, choices).run();
+    case 1:
+      return machine<pinref::checked_ref<ref, remember>>(rules, choices).run();
+    default:
+      return machine<pinref::accounted_ref<ref>>(rules, choices).run();
+  }
+}
+
+}  // namespace
+
+void run_word(std::span<const std::uint8_t> bytes) {
+  current = bytes;
+  input choices(bytes);
+  const std::size_t choice = choices.byte();
+  const std::size_t wrapper = choice / 4 % 3;
+  switch (choice % 4) {
+    case 0:
+      return run_layout<support::bias8>(bias8_rules, wrapper, choices);
+    case 1:
+      return run_layout<support::bias8_exact>(bias8_exact_rules, wrapper, choices);
+    case 2:
+      return run_layout<support::split8>(split8_rules, wrapper, choices);
+    default:
+      return run_layout<pinref::bias32>(bias32_rules, wrapper, choices);
+  }
+}
+
+}  // namespace fuzz
