@@ -7,8 +7,8 @@
 /// puts its platform's atomics there. Nothing above this file names `std::atomic`.
 ///
 /// A Sync has `atomic<T>`, with the members of std::atomic, and for waiters: `event_of(address)`, the 32-bit atomic
-/// that waiters of a word at this address sleep on, as its member `count`; `wait(event, seen, until)`, which sleeps
-/// while the count is `seen`, until then at most, and may return early; `wake(event)`, which wakes all its sleepers;
+/// that waiters of a word at this address sleep on, as its member `ticks`; `wait(event, seen, until)`, which sleeps
+/// while that is `seen`, until then at most, and may return early; `wake(event)`, which wakes all its sleepers;
 /// and `events()`, all of them.
 ///
 /// When not to use it: directly. Name it, or your own type with the same members, as the `Sync` of a `page_ref`.
@@ -36,7 +36,7 @@ namespace pinref {
 namespace detail {
 
 struct alignas(64) futex_event {
-  std::atomic<std::uint32_t> count{0};
+  std::atomic<std::uint32_t> ticks{0};
 };
 
 struct futex_events {
@@ -73,17 +73,17 @@ struct std_sync {
 #if defined(__linux__)
     sleep.tv_sec = static_cast<decltype(sleep.tv_sec)>(time / 1'000'000'000);
     sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time % 1'000'000'000);
-    static_assert(sizeof(on.count) == sizeof(std::uint32_t));
-    ::syscall(SYS_futex, &on.count, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
+    static_assert(sizeof(on.ticks) == sizeof(std::uint32_t));
+    ::syscall(SYS_futex, &on.ticks, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
 #else
     sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time < 50'000 ? time : 50'000);
-    if (on.count.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
+    if (on.ticks.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
 #endif
   }
 
   static void wake([[maybe_unused]] event& on) noexcept {
 #if defined(__linux__)
-    ::syscall(SYS_futex, &on.count, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+    ::syscall(SYS_futex, &on.ticks, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 #endif
   }
 };

@@ -41,7 +41,7 @@ class wait_canceller {
     cancelled_.store(true, std::memory_order_release);
     for (auto& event : Sync::events()) {
       // (C3) pairs with (W1): a waiter that sees this wake-up sees that it is cancelled.
-      event.count.fetch_add(1, std::memory_order_release);
+      event.ticks.fetch_add(1, std::memory_order_release);
       Sync::wake(event);
     }
   }

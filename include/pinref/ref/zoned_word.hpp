@@ -140,7 +140,7 @@ class zoned_word {
     auto& event = Sync::event_of(this);
     for (;;) {
       // (W1) pairs with (W2), (C3): read before the word, so that a wake-up after that is not missed.
-      const std::uint32_t seen = event.count.load(std::memory_order_acquire);
+      const std::uint32_t seen = event.ticks.load(std::memory_order_acquire);
       // (R9) pairs with (R3): who is told that the holders have left sees what they did.
       word_type now = word_.load(std::memory_order_acquire);
       if (reached(now)) return wait_result::reached;
@@ -247,7 +247,7 @@ class zoned_word {
   void wake() noexcept {
     auto& event = Sync::event_of(this);
     // (W2) pairs with (W1): a waiter that sees this wake-up sees the word as it is by now.
-    event.count.fetch_add(1, std::memory_order_release);
+    event.ticks.fetch_add(1, std::memory_order_release);
     Sync::wake(event);
   }
 
