@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RUNTIME_SUITES = ["unit", "explore", "stress", "fuzz", "examples"]
+RUNTIME_SUITES = ["unit", "explore", "kernel", "stress", "fuzz", "examples"]
 PLAIN_SUITES = RUNTIME_SUITES + [
     "headers", "nocompile", "codegen", "lint", "consumers", "bench-smoke"]
 LONG_SUITES = ["long"]
@@ -22,6 +22,8 @@ LONG_SUITES = ["long"]
 DOCTEST_LINE = re.compile(
     r"^\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|", re.M)
 DRIVER_LINE = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+# What such a program left out, and why.
+SKIP_LINE = re.compile(r"^skipped: (.+)$", re.M)
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,6 +55,7 @@ class Tally:
             lines = [line for line in output.splitlines() if line.strip()]
             self.skips.append(f"{name}: {lines[-1].strip() if lines else 'no reason given'}")
             return
+        self.skips += [f"{name}: {skip}" for skip in SKIP_LINE.findall(output)]
         cases = DOCTEST_LINE.findall(output) or DRIVER_LINE.findall(output)
         passed, failed = (int(n) for n in cases[-1]) if cases else (1, 0)
         if record["result"] != "OK":

@@ -1,0 +1,82 @@
+#pragma once
+
+// Many page descriptors of one scheme, one cache line each.
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <random>
+
+namespace bench {
+
+/// For what runs in a measured loop. A call there pushes its return address, and the next locked instruction waits for
+/// that store: a scheme would pay for the compiler's mood.
+#define BENCH_INLINE [[gnu::always_inline]] inline
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void broken() {
+  std::abort();
+}
+
+template <class Scheme>
+struct alignas(64) slot {
+  Scheme page;
+};
+
+/// `n` live pages with one reference, n a power of two.
+template <class Scheme>
+class pages {
+ public:
+  explicit pages(std::size_t n) : n_(n) {
+    constexpr std::size_t huge = std::size_t{2} << 20;
+    size_ = (n * sizeof(slot<Scheme>) + huge - 1) / huge * huge + huge;
+    mapped_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped_ == MAP_FAILED) broken();
+    // Asked for, so that no scheme gets huge pages by luck alone.
+    ::madvise(mapped_, size_, MADV_HUGEPAGE);
+    const auto start = (reinterpret_cast<std::uintptr_t>(mapped_) + huge - 1) / huge * huge;
+    slots_ = reinterpret_cast<slot<Scheme>*>(start);
+    for (std::size_t i = 0; i != n; ++i) (new (&slots_[i]) slot<Scheme>)->page.revive();
+  }
+  pages(const pages&) = delete;
+  pages& operator=(const pages&) = delete;
+  ~pages() { ::munmap(mapped_, size_); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return n_; }
+  [[nodiscard]] slot<Scheme>* data() noexcept { return slots_; }
+
+ private:
+  std::size_t n_;
+  std::size_t size_;
+  void* mapped_;
+  slot<Scheme>* slots_;
+};
+
+/// One live page on a cache line that changes from run to run.
+template <class Scheme>
+class one_page {
+ public:
+  one_page() : all_(1024), page_(all_.data()[std::random_device{}() % all_.size()].page) {}
+  [[nodiscard]] Scheme& operator*() noexcept { return page_; }
+
+ private:
+  pages<Scheme> all_;
+  Scheme& page_;
+};
+
+/// A thread's own stream of page numbers.
+class alignas(128) stream {
+ public:
+  void seed(std::uint64_t from) noexcept { state_ = from * 0x9e3779b97f4a7c15u + 1; }
+  [[nodiscard]] BENCH_INLINE std::uint64_t next() noexcept {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return state_ >> 33;
+  }
+
+ private:
+  std::uint64_t state_ = 1;
+};
+
+}  // namespace bench

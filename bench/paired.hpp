@@ -1,0 +1,150 @@
+#pragma once
+
+// Paired slices: wall times scatter by a quarter on small virtual machines, the ratio of two neighbouring slices does
+// not. Google Benchmark runs and reports; every iteration is one round of slices, the bare baseline's among them.
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crew.hpp"
+
+namespace bench {
+
+struct spread {
+  double low, median, high;  // quartiles in the middle
+};
+
+inline spread spread_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) {
+    return values[static_cast<std::size_t>(share * double(values.size() - 1) + 0.5)];
+  };
+  return {at(0.25), at(0.5), at(0.75)};
+}
+
+constexpr double slice_seconds = 200e-6;
+
+/// How many operations make a chunk, so that slices of cheap and dear contenders take the same time.
+inline void calibrate(crew& threads, contender& who) {
+  for (;;) {
+    double fastest = threads.run(who).seconds;
+    for (int again = 0; again != 2; ++again) fastest = std::min(fastest, threads.run(who).seconds);
+    if (fastest * 4 > slice_seconds) {
+      who.ops = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.ops) * slice_seconds / fastest));
+      return;
+    }
+    who.ops *= 4;
+  }
+}
+
+/// Measures the last of `line`. The first is the baseline, for the counters ratio, low and high; one in between is what
+/// the counters over, over_low and over_high compare with.
+inline void measure(benchmark::State& state, unsigned nr_threads, std::vector<contender> line) {
+  crew threads{nr_threads};
+  for (contender& who : line) calibrate(threads, who);
+
+  const std::size_t last = line.size() - 1;
+  std::vector<std::vector<double>> rounds;  // seconds per item of each contender
+  std::size_t dropped = 0;
+  bool backwards = false;
+  for (auto _ : state) {
+    std::vector<double> cost(line.size());
+    // What a disturbed slice took must not end the run early.
+    double seconds = slice_seconds;
+    bool clean = false;
+    for (int tries = 0; !clean && tries != 20; ++tries) {
+      clean = true;
+      backwards = !backwards;
+      for (std::size_t k = 0; k != line.size(); ++k) {
+        const std::size_t i = backwards ? last - k : k;
+        const slice part = threads.run(line[i]);
+        if (i == last && part.clean) seconds = part.seconds;
+        clean = clean && part.clean;
+        cost[i] = part.seconds / (double(crew::chunks * line[i].ops) * line[i].items);
+      }
+      if (!clean) ++dropped;
+    }
+    if (clean) rounds.push_back(cost);
+    state.SetIterationTime(seconds);
+  }
+
+  // The hypervisor takes a core away without telling: such slices stick out.
+  std::vector<double> usual(line.size());
+  const auto column = [&](std::size_t i) {
+    std::vector<double> values;
+    for (const auto& cost : rounds) values.push_back(cost[i]);
+    return values;
+  };
+  if (!rounds.empty())
+    for (std::size_t i = 0; i != line.size(); ++i) usual[i] = spread_of(column(i)).median;
+  const auto sticks_out = [&](const std::vector<double>& cost) {
+    for (std::size_t i = 0; i != line.size(); ++i)
+      if (cost[i] > 3 * usual[i]) return true;
+    return false;
+  };
+  dropped += std::erase_if(rounds, sticks_out);
+  if (rounds.empty()) {
+    state.SkipWithError("every slice was disturbed");
+    return;
+  }
+
+  const auto report = [&](std::size_t base, const std::string& middle, const std::string& prefix) {
+    std::vector<double> ratios;
+    for (const auto& cost : rounds) ratios.push_back(cost[last] / cost[base]);
+    const spread found = spread_of(std::move(ratios));
+    state.counters[middle] = found.median;
+    state.counters[prefix + "low"] = found.low;
+    state.counters[prefix + "high"] = found.high;
+  };
+  report(0, "ratio", "");
+  if (line.size() == 3) report(1, "over", "over_");
+  state.counters["ns"] = spread_of(column(last)).median * 1e9;
+  state.counters["bare_ns"] = spread_of(column(0)).median * 1e9;
+  state.counters["rounds"] = double(rounds.size());
+  state.counters["dropped"] = double(dropped);
+}
+
+/// Rounds of slices for each benchmark: `--rounds=N`.
+inline int rounds = 40;
+
+/// Registers `workload/scheme/tN`; `body(state, threads)` calls `measure`.
+template <class Body>
+void add(const std::string& workload, const std::string& scheme, unsigned nr_threads, Body body) {
+  const std::string name = workload + "/" + scheme + "/t" + std::to_string(nr_threads);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=](benchmark::State& state) {
+                                 if (nr_threads > cores.size())
+                                   state.SkipWithError("needs more cores");
+                                 else
+                                   body(state, nr_threads);
+                               })
+      ->UseManualTime()
+      ->Iterations(rounds);
+}
+
+/// The main of every benchmark program. `add_benchmarks` registers them.
+template <class Add>
+int run_all(int argc, char** argv, Add add_benchmarks) {
+  for (int i = 1; i < argc; ++i)
+    if (const std::string_view flag = argv[i]; flag.starts_with("--rounds=")) {
+      rounds = std::max(1, std::atoi(argv[i] + flag.find('=') + 1));
+      std::rotate(argv + i, argv + i + 1, argv + argc--);
+      --i;
+    }
+  // libstdc++ counts without atomics until a program has started its first thread.
+  std::thread{[] {}}.join();
+  benchmark::Initialize(&argc, argv);
+  add_benchmarks();
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
+
+}  // namespace bench

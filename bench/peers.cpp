@@ -1,0 +1,241 @@
+// What programs use today in place of a reference word: take and release of one object that threads share, each peer
+// the way its manual says. Peers that are not installed are reported as absent.
+
+#include <atomic>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+
+#include "pages.hpp"
+#include "paired.hpp"
+#include "schemes.hpp"
+
+#if __has_include(<urcu/ref.h>)
+#define BENCH_LIBURCU 1
+#include <assert.h>
+#include <limits.h>
+#include <urcu/ref.h>
+#endif
+
+#if __has_include(<boost/smart_ptr/intrusive_ref_counter.hpp>)
+#define BENCH_BOOST 1
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+#include <boost/smart_ptr/make_shared.hpp>
+#include <boost/smart_ptr/shared_ptr.hpp>
+#include <boost/smart_ptr/weak_ptr.hpp>
+#endif
+
+#if __has_include(<ck_rwlock.h>)
+#define BENCH_CK 1
+#include <ck_rwlock.h>
+#endif
+
+#ifdef BENCH_DPDK
+#include <rte_mbuf.h>
+#endif
+
+#ifdef BENCH_ROCKSDB
+#include <rocksdb/cache.h>
+#endif
+
+namespace {
+
+using namespace bench;
+
+/// Repeats `pair` of a shared object that starts on a cache line of its own.
+template <class Peer>
+struct repeat {
+  alignas(128) Peer peer;
+
+  void operator()(unsigned, std::size_t ops) {
+    for (; ops != 0; --ops) peer.pair();
+  }
+};
+
+template <class Scheme>
+struct word_peer {
+  one_page<Scheme> page;
+
+  BENCH_INLINE void pair() {
+    if (!(*page).get()) [[unlikely]]
+      broken();
+    if ((*page).put()) [[unlikely]]
+      broken();
+  }
+};
+
+/// A look-up through a pointer that may have expired: std::weak_ptr.
+struct std_weak_lock {
+  std::shared_ptr<int> owner = std::make_shared<int>(1);
+  std::weak_ptr<int> weak = owner;
+
+  BENCH_INLINE void pair() {
+    const std::shared_ptr<int> held = weak.lock();
+    if (!held) [[unlikely]]
+      broken();
+  }
+};
+
+/// Another holder of an object at hand.
+struct std_shared_copy {
+  std::shared_ptr<int> owner = std::make_shared<int>(1);
+
+  BENCH_INLINE void pair() {
+    const std::shared_ptr<int> held = owner;
+    benchmark::DoNotOptimize(held.get());
+  }
+};
+
+/// A look-up through a pointer that others may exchange.
+struct std_atomic_shared {
+  std::atomic<std::shared_ptr<int>> slot{std::make_shared<int>(1)};
+
+  BENCH_INLINE void pair() {
+    const std::shared_ptr<int> held = slot.load(std::memory_order_acquire);
+    if (!held) [[unlikely]]
+      broken();
+  }
+};
+
+struct std_shared_mutex {
+  std::shared_mutex mutex;
+
+  BENCH_INLINE void pair() { const std::shared_lock held{mutex}; }
+};
+
+#ifdef BENCH_LIBURCU
+struct liburcu {
+  urcu_ref ref{1};
+
+  BENCH_INLINE void pair() {
+    if (!urcu_ref_get_unless_zero(&ref)) [[unlikely]]
+      broken();
+    urcu_ref_put(&ref, [](urcu_ref*) { broken(); });
+  }
+};
+#endif
+
+#ifdef BENCH_BOOST
+/// Never asks whether the object is dead: the bare pair with a destructor.
+struct boost_intrusive {
+  struct object : boost::intrusive_ref_counter<object, boost::thread_safe_counter> {};
+  boost::intrusive_ptr<object> owner{new object};
+
+  BENCH_INLINE void pair() {
+    const boost::intrusive_ptr<object> held = owner;
+    benchmark::DoNotOptimize(held.get());
+  }
+};
+
+struct boost_weak_lock {
+  boost::shared_ptr<int> owner = boost::make_shared<int>(1);
+  boost::weak_ptr<int> weak{owner};
+
+  BENCH_INLINE void pair() {
+    const boost::shared_ptr<int> held = weak.lock();
+    if (!held) [[unlikely]]
+      broken();
+  }
+};
+#endif
+
+#ifdef BENCH_CK
+/// Concurrency Kit counts nothing unless zero; its reader lock keeps the object instead.
+struct ck_reader_lock {
+  ck_rwlock_t lock = CK_RWLOCK_INITIALIZER;
+
+  BENCH_INLINE void pair() {
+    ck_rwlock_read_lock(&lock);
+    ck_rwlock_read_unlock(&lock);
+  }
+};
+#endif
+
+#ifdef BENCH_DPDK
+/// With the second holder that rules out the shortcut for a sole owner, which is not safe on two threads.
+struct dpdk_mbuf {
+  std::unique_ptr<rte_mbuf> buffer = std::make_unique<rte_mbuf>();
+  dpdk_mbuf() { rte_mbuf_refcnt_set(buffer.get(), 2); }
+
+  BENCH_INLINE void pair() {
+    rte_mbuf_refcnt_update(buffer.get(), 1);
+    if (rte_mbuf_refcnt_update(buffer.get(), -1) == 0) [[unlikely]]
+      broken();
+  }
+};
+#endif
+
+#ifdef BENCH_ROCKSDB
+/// Look-up by key and release; the only peer that hashes.
+struct rocksdb_hyper_clock {
+  std::shared_ptr<rocksdb::Cache> cache = rocksdb::HyperClockCacheOptions(1 << 20, 1 << 10).MakeSharedCache();
+  std::string key = std::string(16, 'k');
+
+  rocksdb_hyper_clock() {
+    if (!cache->Insert(key, this, 1, [](const rocksdb::Slice&, void*) {}).ok()) broken();
+  }
+  BENCH_INLINE void pair() {
+    rocksdb::Cache::Handle* const held = cache->Lookup(key);
+    if (held == nullptr) [[unlikely]]
+      broken();
+    cache->Release(held);
+  }
+};
+#endif
+
+template <class Peer>
+void compare(const std::string& name) {
+  for (const unsigned threads : {1u, 2u})
+    add("get_put", name, threads, [](benchmark::State& state, unsigned n) {
+      repeat<word_peer<bare>> base;
+      repeat<word_peer<bias64>> reference;
+      repeat<Peer> work;
+      measure(state, n, {contender_of(base), contender_of(reference), contender_of(work)});
+    });
+}
+
+void add_benchmarks() {
+  std::string absent;
+  const auto lacks = [&](const char* name) { absent += absent.empty() ? name : std::string(" ") + name; };
+
+  compare<std_weak_lock>("std_weak_lock");
+  compare<std_shared_copy>("std_shared_copy");
+  compare<std_atomic_shared>("std_atomic_shared");
+  compare<std_shared_mutex>("std_shared_mutex");
+#ifdef BENCH_LIBURCU
+  compare<liburcu>("liburcu");
+#else
+  lacks("liburcu");
+#endif
+#ifdef BENCH_BOOST
+  compare<boost_weak_lock>("boost_weak_lock");
+  compare<boost_intrusive>("boost_intrusive");
+#else
+  lacks("boost_weak_lock");
+  lacks("boost_intrusive");
+#endif
+#ifdef BENCH_CK
+  compare<ck_reader_lock>("ck_reader_lock");
+#else
+  lacks("ck_reader_lock");
+#endif
+#ifdef BENCH_DPDK
+  compare<dpdk_mbuf>("dpdk_mbuf");
+#else
+  lacks("dpdk_mbuf");
+#endif
+#ifdef BENCH_ROCKSDB
+  compare<rocksdb_hyper_clock>("rocksdb_hyper_clock");
+#else
+  lacks("rocksdb_hyper_clock");
+#endif
+
+  benchmark::AddCustomContext("absent", absent);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_all(argc, argv, add_benchmarks);
+}

@@ -1,0 +1,106 @@
+#pragma once
+
+// What is compared: one page's word each, with the same members. A failed `get` or `pin` returns false, `put` and
+// `unpin` return true to the last holder, `revive` starts a life with one reference, `kill` leaves a dead page.
+
+#include <atomic>
+#include <cstdint>
+
+#include "pages.hpp"
+#include "pinref/ref/page_ref.hpp"
+#include "pinref/ref/split_ref.hpp"
+#include "pinref/word/bias_layout.hpp"
+
+namespace bench {
+
+/// The unit: one locked add and one locked subtract that look at nothing. No scheme that counts in one word can do
+/// less.
+struct bare {
+  BENCH_INLINE bool get() noexcept {
+    word.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  BENCH_INLINE bool put() noexcept {
+    word.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  BENCH_INLINE bool pin() noexcept { return get(); }
+  BENCH_INLINE bool unpin() noexcept { return put(); }
+  BENCH_INLINE void revive() noexcept { word.store(1, std::memory_order_relaxed); }
+
+  std::atomic<std::uint32_t> word{0};
+};
+
+/// How Linux takes a small page: load, then compare-and-swap unless zero. A pin in its lockless walk takes a reference
+/// that way and adds the rest of the bias after it: folio_try_get(), try_grab_folio_fast(), gup_put_folio().
+struct linux_small {
+  static constexpr std::int32_t bias = 1024;
+
+  BENCH_INLINE bool get() noexcept {
+    std::int32_t seen = word.load(std::memory_order_relaxed);
+    do
+      if (seen == 0) [[unlikely]]
+        return false;
+    while (!word.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed));
+    return true;
+  }
+  BENCH_INLINE bool put() noexcept { return word.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  BENCH_INLINE bool pin() noexcept {
+    if (!get()) return false;
+    word.fetch_add(bias - 1, std::memory_order_relaxed);
+    return true;
+  }
+  BENCH_INLINE bool unpin() noexcept { return word.fetch_sub(bias, std::memory_order_acq_rel) == bias; }
+  BENCH_INLINE void revive() noexcept { word.store(1, std::memory_order_release); }
+  void kill() noexcept { word.store(0, std::memory_order_relaxed); }
+
+  std::atomic<std::int32_t> word{0};
+};
+
+/// How Linux takes a large folio: the same reference, and a pin count of its own. The kernel has the two on
+/// neighbouring lines; here they share one, which is kinder to it.
+struct linux_large : linux_small {
+  BENCH_INLINE bool pin() noexcept {
+    if (!get()) return false;
+    pins.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  BENCH_INLINE bool unpin() noexcept {
+    pins.fetch_sub(1, std::memory_order_relaxed);
+    return put();
+  }
+
+  std::atomic<std::int32_t> pins{0};
+};
+
+/// pinref's own word.
+template <class Layout>
+struct word_of {
+  BENCH_INLINE bool get() noexcept { return ref.try_get() == pinref::take_result::taken; }
+  BENCH_INLINE bool put() noexcept { return ref.put() == pinref::release_result::last; }
+  BENCH_INLINE bool pin() noexcept { return ref.try_pin() == pinref::take_result::taken; }
+  BENCH_INLINE bool unpin() noexcept { return ref.unpin() == pinref::release_result::last; }
+  BENCH_INLINE void revive() noexcept { ref.reset(); }
+  void kill() noexcept {
+    while (!put()) {
+    }
+  }
+
+  pinref::page_ref<Layout> ref;
+};
+
+using split = word_of<pinref::split>;
+using bias32 = word_of<pinref::bias32>;
+using bias64 = word_of<pinref::bias64>;
+
+/// The entry for scanners, which looks first.
+struct bias64_scan : bias64 {
+  BENCH_INLINE bool get() noexcept { return ref.try_get_if_alive() == pinref::take_result::taken; }
+};
+
+/// The release for a holder that expects to be the last.
+struct bias64_sole : bias64 {
+  BENCH_INLINE bool put() noexcept { return ref.put_sole() == pinref::release_result::last; }
+};
+
+}  // namespace bench

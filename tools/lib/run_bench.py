@@ -1,0 +1,321 @@
+"""Builds the benchmarks with optimisation, runs them several times over and prints one table of ratios."""
+
+import argparse
+import json
+import math
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import bench_report
+
+PROGRAMS = ["words", "ranges", "peers"]
+
+# Key of --json: (workload, scheme, threads, counter). The counter ratio is time over that of the bare pair; the counter
+# over is time over that of pinref's own way, or, for ranges, over that of the loop by hand.
+KEYS = {
+    "get_put_t1_vs_bare": ("get_put", "bias64", 1, "ratio"),
+    "pin_unpin_t1_vs_bare": ("pin_unpin", "bias64", 1, "ratio"),
+    "get_put_t2_vs_bare": ("get_put", "bias64", 2, "ratio"),
+    "mixed_t2_vs_bare": ("mixed", "bias64", 2, "ratio"),
+    "linux_small_pin_t1_over_pinref": ("pin_unpin", "linux_small", 1, "over"),
+    "linux_small_pin_t2_over_pinref": ("pin_unpin", "linux_small", 2, "over"),
+    "split_pin_t1_over_pinref": ("pin_unpin", "split", 1, "over"),
+    "split_pin_t2_over_pinref": ("pin_unpin", "split", 2, "over"),
+    "cas_get_t2_over_pinref": ("get_put", "linux_small", 2, "over"),
+    "cas_random1m_t1_over_pinref": ("random1m", "linux_small", 1, "over"),
+    "cas_random1m_t2_over_pinref": ("random1m", "linux_small", 2, "over"),
+    "cas_random64k_t2_over_pinref": ("random64k", "linux_small", 2, "over"),
+    "dead_get_t1_vs_bare": ("dead", "bias64", 1, "ratio"),
+    "dead_scan_t1_vs_bare": ("dead", "bias64_scan", 1, "ratio"),
+    "dead_scan_t2_vs_bare": ("dead", "bias64_scan", 2, "ratio"),
+    "last_put_vs_bare": ("last_put", "bias64", 1, "ratio"),
+    "sole_put_vs_bare": ("last_put", "bias64_sole", 1, "ratio"),
+    "range512_per_page_vs_bare": ("range_2m_512", "bias64", 1, "ratio"),
+    "batch32_cas_over_pinref": ("batch32", "linux_small", 1, "over"),
+    "weak_lock_t1_over_pinref": ("get_put", "std_weak_lock", 1, "over"),
+    "weak_lock_t2_over_pinref": ("get_put", "std_weak_lock", 2, "over"),
+    "liburcu_t1_over_pinref": ("get_put", "liburcu", 1, "over"),
+    "gup_4k_vs_handwritten": ("range_4k_64", "bias64", 1, "over"),
+}
+FACTS = ["range_pin_atomics_1_page", "range_pin_atomics_512_pages", "bytes_per_page_bias64", "bytes_per_page_bias32"]
+
+# Columns of the table: two lines of heading, workload, threads.
+COLUMNS = [
+    ("get+put", "1T", "get_put", 1),
+    ("get+put", "2T", "get_put", 2),
+    ("pin+unpin", "1T", "pin_unpin", 1),
+    ("pin+unpin", "2T", "pin_unpin", 2),
+    ("get, pin", "2T", "mixed", 2),
+    ("64k pages", "1T", "random64k", 1),
+    ("64k pages", "2T", "random64k", 2),
+    ("1M pages", "1T", "random1m", 1),
+    ("1M pages", "2T", "random1m", 2),
+    ("32 of 1M", "1T", "batch32", 1),
+    ("prefetched", "1T", "batch32_prefetched", 1),
+    ("vs. freeing", "2T", "lookup", 2),
+    ("dead page", "1T", "dead", 1),
+    ("dead page", "2T", "dead", 2),
+    ("last put", "1T", "last_put", 1),
+    ("4K x 1", "1T", "range_4k_1", 1),
+    ("4K x 64", "1T", "range_4k_64", 1),
+    ("2M x 1", "1T", "range_2m_1", 1),
+    ("2M x 512", "1T", "range_2m_512", 1),
+]
+
+# Rows, baselines first. Schemes that a run reports and this list lacks, the real peers, come last.
+ROWS = ["bare", "by_hand", "by_hand_flat", "linux_small", "linux_large", "split", "bias32", "bias64", "bias64_scan",
+        "bias64_sole", "bias64_slow", "bias64_by_run", "bias64_folio"]
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+class Progress:
+    """One line that is written over on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, total):
+        self.total = total
+        self.done = 0
+        self.start = time.monotonic()
+        self.shown = -10.0
+
+    def step(self, what):
+        self.done += 1
+        elapsed = time.monotonic() - self.start
+        line = f"   {100 * self.done // self.total:3d} %  {elapsed:4.0f} s  {what}"
+        if sys.stdout.isatty():
+            print(f"\r{line[:100]:<100}", end="\n" if self.done == self.total else "", flush=True)
+        elif elapsed - self.shown >= 10 or self.done == self.total:
+            self.shown = elapsed
+            print(line, flush=True)
+
+
+def build(root, folder, compiler):
+    environment = dict(os.environ, CXX=compiler)
+    command = ["meson", "setup", folder, root, "-Doptimization=2", "-Ddebug=false", "-Db_ndebug=true",
+               "-Dbench=enabled", "-Dtests=disabled", "-Dexamples=disabled"]
+    log = folder.with_suffix(".log")
+    with open(log, "w") as out:
+        def run(*words):
+            return subprocess.run(words, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode == 0
+        configured = run(*command, "--reconfigure") if (folder / "build.ninja").exists() else False
+        if not configured:
+            shutil.rmtree(folder, ignore_errors=True)
+            configured = run(*command)
+        built = configured and run("ninja", "-C", folder, "-j", str(len(os.sched_getaffinity(0))))
+    if not built:
+        print(log.read_text()[-4000:])
+        sys.exit(f"building the benchmarks failed; all of it is in {log}")
+
+
+def names_of(program):
+    listed = subprocess.run([program, "--benchmark_list_tests=true"], text=True, capture_output=True, check=True)
+    return listed.stdout.split()
+
+
+def run_program(program, rounds, progress, label):
+    """The parsed JSON of one process. One process is one placement of code, stack and pages."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "out.json")
+        process = subprocess.Popen(
+            [program, f"--rounds={rounds}", f"--benchmark_out={out}", "--benchmark_out_format=json"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for line in process.stdout:
+            name = line.split()[0] if line.split() else ""
+            if "/manual_time" in name:
+                progress.step(f"{label}  {short(name)}")
+        if process.wait() != 0:
+            sys.exit(f"{program} failed")
+        return json.loads(out.read_text())
+
+
+def short(name):
+    return "/".join(name.split("/")[:3])
+
+
+def compile_ratio(root, compiler, pairs):
+    """Processor seconds to compile pinref.hpp over those to compile <atomic>, from neighbouring runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        def seconds(include):
+            source = Path(folder, "include.cpp")
+            source.write_text(f"#include {include}\n")
+            command = [*compiler.split(), "-std=c++20", "-O2", f"-I{root / 'include'}", "-c", source, "-o", os.devnull]
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(command, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        seconds("<atomic>")
+        seconds("<pinref/pinref.hpp>")
+        times = [(seconds("<atomic>"), seconds("<pinref/pinref.hpp>")) for _ in range(pairs)]
+    return {
+        "ratio": statistics.median(ours / theirs for theirs, ours in times),
+        "atomic": statistics.median(theirs for theirs, _ in times),
+        "pinref": statistics.median(ours for _, ours in times),
+    }
+
+
+class Results:
+    """Counters of every benchmark over all runs."""
+
+    def __init__(self):
+        self.runs = defaultdict(list)  # (workload, scheme, threads): [counters]
+        self.errors = {}
+        self.facts = {}
+
+    def add(self, report):
+        self.facts.update(report["context"])
+        for entry in report["benchmarks"]:
+            workload, scheme, threads = short(entry["name"]).split("/")
+            where = (workload, scheme, int(threads[1:]))
+            if entry.get("error_occurred"):
+                self.errors[where] = entry["error_message"]
+            else:
+                self.runs[where].append(entry)
+
+    def median(self, workload, scheme, threads, counter="ratio"):
+        values = [run[counter] for run in self.runs.get((workload, scheme, threads), []) if counter in run]
+        return statistics.median(values) if values else None
+
+    def spread(self, workload, scheme, threads):
+        """Lowest first and highest third quartile of any run."""
+        runs = self.runs[workload, scheme, threads]
+        return min(run["low"] for run in runs), max(run["high"] for run in runs)
+
+    def schemes(self):
+        found = {scheme for _, scheme, _ in self.runs}
+        return [name for name in ROWS if name in found] + sorted(found - set(ROWS))
+
+    def absent(self):
+        return self.facts.get("absent", "").split() + ["hot_page"]
+
+
+def number(value):
+    if value >= 9.95:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.4f}" if value < 0.00995 else f"{value:.3f}"
+
+
+def cell(results, workload, scheme, threads):
+    middle = results.median(workload, scheme, threads)
+    if middle is None:
+        return "-"
+    low, high = results.spread(workload, scheme, threads)
+    return f"{number(middle)} ±{50 * (high - low) / middle:.0f}%"
+
+
+def print_table(results, width):
+    rows = results.schemes()
+    first = max(map(len, [*rows, *results.absent()])) + 1
+    columns = [(top, bottom, [cell(results, workload, row, threads) for row in rows])
+               for top, bottom, workload, threads in COLUMNS]
+    columns = [column for column in columns if any(text != "-" for text in column[2])]
+    while columns:
+        part = []
+        left = width - first
+        while columns:
+            room = 2 + max(map(len, [columns[0][0], columns[0][1], *columns[0][2]]))
+            if part and room > left:
+                break
+            part.append((columns.pop(0), room))
+            left -= room
+        print()
+        for line in (0, 1):
+            print(" " * first + "".join(f"{column[line]:>{room}}" for column, room in part))
+        for i, row in enumerate(rows):
+            if any(column[2][i] != "-" for column, _ in part):
+                print(f"{row:<{first}}" + "".join(f"{column[2][i]:>{room}}" for column, room in part))
+    print()
+    for name in results.absent():
+        print(f"{name:<{first}}  absent")
+
+
+def print_notes(results, compiled):
+    print("\nTime over that of the bare pair, one unchecked locked add and one subtract, in the neighbouring slice: median")
+    print("of all runs. Ranges and batches: for one page. ±: half the way from the lowest first quartile of any run to the")
+    print("highest third.")
+    for threads in (1, 2):
+        # Prefetching makes the bare pair something else than the baseline.
+        selves = [key for key in results.runs
+                  if key[1:] == ("bare", threads) and key[0] != "batch32_prefetched"]
+        costs = [run["bare_ns"] for run in results.runs.get(("get_put", "bare", threads), [])]
+        if selves and costs:
+            off = max(abs(results.median(*key) - 1) for key in selves)
+            print(f"noise with {threads} thread(s): the bare pair beside itself is at most {100 * off:.1f} % off 1; "
+                  f"on one page it took {min(costs):.1f} to {max(costs):.1f} ns")
+    rounds = [run for runs in results.runs.values() for run in runs]
+    kept = sum(run["rounds"] for run in rounds)
+    dropped = sum(run["dropped"] for run in rounds)
+    print(f"dropped because preempted or sticking out: {100 * dropped / (kept + dropped):.0f} % of "
+          f"{kept + dropped:.0f} rounds")
+    for where, why in sorted(results.errors.items()):
+        if where not in results.runs:
+            print(f"no result for {'/'.join(map(str, where))}: {why}")
+    print(f"locked operations of a range's pin and unpin: {results.facts['range_pin_atomics_1_page']} for one page, "
+          f"{results.facts['range_pin_atomics_512_pages']} for 512 pages of one head")
+    print(f"bytes a page: bias64 {results.facts['bytes_per_page_bias64']}, "
+          f"bias32 {results.facts['bytes_per_page_bias32']}")
+    print(f"compiling pinref.hpp takes {compiled['ratio']:.2f} x as long as <atomic> alone "
+          f"({compiled['pinref']:.2f} s, {compiled['atomic']:.2f} s)")
+
+
+def flat(results, compiled):
+    values = {key: results.median(*where) for key, where in KEYS.items()}
+    values["include_time_vs_atomic"] = compiled["ratio"]
+    values = {key: round(value, 4) for key, value in values.items() if value is not None}
+    values.update((name, int(results.facts[name])) for name in FACTS)
+    return values
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="under 90 seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians as one flat object")
+    options = parser.parse_args()
+    runs, rounds, pairs = (3, 12, 3) if options.quick else (9, 60, 9)
+    begin = time.monotonic()
+    longest = 75 if options.quick else math.inf
+
+    compiler = os.environ.get("CXX") or ("g++" if shutil.which("g++") else "clang++")
+    kind = Path(compiler.split()[-1]).name
+    folder = options.root / "build" / ("bench" if kind == "g++" else f"bench-{kind}")
+    say(f"building with {compiler} in {folder.relative_to(options.root)}")
+    build(options.root, folder, compiler)
+
+    programs = {name: folder / "bench" / f"bench_{name}" for name in PROGRAMS}
+    progress = Progress(runs * sum(len(names_of(program)) for program in programs.values()))
+    say(f"running every benchmark in {runs} processes, {rounds} rounds each")
+    results = Results()
+    last = 0
+    for run in range(runs):
+        start = time.monotonic()
+        if run > 0 and start - begin + last > longest:
+            say(f"this machine is busy: {run} of {runs} processes must do")
+            break
+        for program in programs.values():
+            results.add(run_program(program, rounds, progress, f"run {run + 1} of {runs}"))
+        last = time.monotonic() - start
+    say("compiling")
+    compiled = compile_ratio(options.root, compiler, pairs)
+
+    print_table(results, shutil.get_terminal_size((120, 24)).columns)
+    print_notes(results, compiled)
+    report = folder / "report.html"
+    report.write_text(bench_report.page(results, compiled, compiler), encoding="utf-8")
+    print(f"plots: {report}")
+    if options.json:
+        options.json.write_text(json.dumps(flat(results, compiled), indent=2) + "\n")
+        print(f"medians: {options.json}")
+
+
+if __name__ == "__main__":
+    main()
