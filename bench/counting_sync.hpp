@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstddef>
 
+#include "pinref/ref/sync.hpp"
+
 namespace bench {
 
-struct counting_sync {
+struct counting_sync : pinref::std_sync {
   static inline std::size_t locked = 0;  // of one thread
 
   template <class T>

@@ -1,12 +1,21 @@
 #pragma once
 
-// A file descriptor that closes itself.
+// A file descriptor that closes itself, and what to do when the system refuses what it never should.
 
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace kernel {
+
+// Without this step nothing that follows would mean anything.
+inline void require(bool done, const char* step) {
+  if (done) return;
+  std::perror(step);
+  std::abort();
+}
 
 class descriptor {
  public:

@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string>
@@ -177,7 +176,7 @@ class page_mover {
       return;
     }
     void* const all = ::mmap(nullptr, 2 * huge_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED) std::abort();
+    require(all != MAP_FAILED, "mmap");
     mapped_ = reinterpret_cast<std::uintptr_t>(all);
     aside_ = (mapped_ + huge_size - 1) / huge_size * huge_size;
     if (!map_aside()) lacking_ = std::string{"UFFDIO_REGISTER: "} + std::strerror(errno);
@@ -192,14 +191,14 @@ class page_mover {
   // 1 or 0, or another errno value as error: the page must be present, private and writable.
   [[nodiscard]] outcome maybe_pinned(std::uintptr_t address, std::size_t size = page_size) {
     // A huge page is moved in one piece only to where no small page ever was.
-    if (size == huge_size && !map_aside()) std::abort();
+    if (size == huge_size) require(map_aside(), "mapping a place to move to");
     const int moved = move(aside_, address, size);
     if (moved == EBUSY) return {0, 1};
     if (moved != 0) return {moved, 0};
     // A place can only be moved to while it is registered. Meanwhile nobody touches it.
-    if (!enlist(address, size) || move(address, aside_, size) != 0) std::abort();
+    require(enlist(address, size) && move(address, aside_, size) == 0, "moving a page back");
     uffdio_range range{address, size};
-    if (::ioctl(fd_.get(), UFFDIO_UNREGISTER, &range) != 0) std::abort();
+    require(::ioctl(fd_.get(), UFFDIO_UNREGISTER, &range) == 0, "UFFDIO_UNREGISTER");
     return {0, 0};
   }
 
@@ -228,10 +227,11 @@ class page_mover {
   }
 
   int move(std::uintptr_t to, std::uintptr_t from, std::size_t size) {
-    for (;;) {
+    // EAGAIN: somebody has the page locked for a moment.
+    for (unsigned tries = 0;; ++tries) {
       move_request request{to, from, size, 0, 0};
       if (::ioctl(fd_.get(), move_code, &request) == 0) return 0;
-      if (errno != EAGAIN) return errno;
+      if (errno != EAGAIN || tries == 1000) return errno;
     }
   }
 

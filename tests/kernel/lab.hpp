@@ -19,6 +19,8 @@
 
 namespace kernel {
 
+inline constexpr const char* no_huge_page = "the kernel gives no page of 2 MiB";
+
 class lab {
  public:
   report out;
@@ -30,6 +32,7 @@ class lab {
   mirror memory;
   std::array<buffer_table<mirror::space_type>, 3> tables;
   std::string rings_lacking;
+  std::size_t slots = 1;  // rings that may hold buffers at the same time
   std::string huge_lacking;
   bool merges = true;  // see buffer_table
 

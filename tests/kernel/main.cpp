@@ -19,12 +19,16 @@ lab::lab() {
   for (const ring& each : rings)
     if (!each.lacking().empty()) rings_lacking = each.lacking();
   if (rings_lacking.empty()) {
-    // What the largest row needs, and a ring of its own.
-    const iovec most = buffer(memory.at(first), mirror::small_pages * page_size);
-    if (const outcome tried = rings[0].register_buffers({&most, 1}); tried.error != 0)
-      rings_lacking = std::string{"io_uring does not register 4 MiB: "} + std::strerror(tried.error);
-    else
-      (void)rings[0].unregister();
+    // RLIMIT_MEMLOCK allows how much? Each page counts in each buffer. No row needs 7 MiB, and one slot of the random
+    // operations does not either.
+    const iovec four = buffer(memory.at(first), 4 << 20), three = buffer(memory.at(first), 3 << 20);
+    const std::array little{four, three};
+    const std::array much{four, four, four, four, four, four};
+    if (const outcome tried = rings[0].register_buffers(little); tried.error != 0)
+      rings_lacking = std::string{"io_uring does not register 7 MiB: "} + std::strerror(tried.error);
+    forget();
+    slots = rings[0].register_buffers(much).error == 0 ? rings.size() : 1;
+    forget();
   }
 
   outcome got;
@@ -34,7 +38,7 @@ lab::lab() {
   }
 
   if (!memory.map_huge(0)) {
-    huge_lacking = "the kernel gives no page of 2 MiB";
+    huge_lacking = no_huge_page;
   } else if (rings_lacking.empty() && counters.lacking().empty()) {
     const iovec whole = buffer(memory.huge_at(0), huge_size);
     const auto pins = count(

@@ -5,9 +5,9 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 #include "facilities.hpp"
 #include "pinref/host/page_table.hpp"
@@ -31,7 +31,7 @@ class mirror {
 
   // Everything is a hole at first.
   mirror() : base_(reserve()), frames_(32), space_(frames_, base_, nr_pages) {
-    if (!frames_.valid() || !space_.valid()) std::abort();
+    require(frames_.valid() && space_.valid(), "memory for the model");
   }
   mirror(const mirror&) = delete;
   ~mirror() { ::munmap(pointer(base_), nr_pages * page_size); }
@@ -62,20 +62,21 @@ class mirror {
     map_memory(first, 512, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     ::madvise(pointer(at(first)), huge_size, MADV_HUGEPAGE);
     for (std::size_t k = 0; k != 512; ++k) touch(first + k);
-    if (::madvise(pointer(at(first)), huge_size, collapse) != 0) {
-      unmap(first, 512);
-      return false;
-    }
+    for (unsigned tries = 0; ::madvise(pointer(at(first)), huge_size, collapse) != 0; ++tries)
+      if (errno != EAGAIN || tries == 10) {
+        unmap(first, 512);
+        return false;
+      }
     page* const head = frames_.allocate_compound();
-    if (head == nullptr) std::abort();
+    require(head != nullptr, "a compound page of the model");
     space_.map(at(first), 512, pinref::protection::read_write);
-    if (!space_.map_page(at(first), *head, pinref::protection::read_write)) std::abort();
+    require(space_.map_page(at(first), *head, pinref::protection::read_write), "mapping it");
     return true;
   }
 
   void unmap(std::size_t first, std::size_t n) {
     ++changes_;
-    if (::munmap(pointer(at(first)), n * page_size) != 0) std::abort();
+    require(::munmap(pointer(at(first)), n * page_size) == 0, "munmap");
     space_.unmap(at(first), n);
   }
   // The range must be mapped.
@@ -84,13 +85,13 @@ class mirror {
     const int bits = allowed == pinref::protection::none   ? PROT_NONE
                      : allowed == pinref::protection::read ? PROT_READ
                                                            : PROT_READ | PROT_WRITE;
-    if (::mprotect(pointer(at(first)), n * page_size, bits) != 0) std::abort();
+    require(::mprotect(pointer(at(first)), n * page_size, bits) == 0, "mprotect");
     space_.map(at(first), n, allowed);
   }
   // Drops the pages and keeps the mapping, as MADV_DONTNEED.
   void drop(std::size_t first, std::size_t n) {
     ++changes_;
-    if (::madvise(pointer(at(first)), n * page_size, MADV_DONTNEED) != 0) std::abort();
+    require(::madvise(pointer(at(first)), n * page_size, MADV_DONTNEED) == 0, "MADV_DONTNEED");
     space_.unmap(at(first), n);
     space_.map(at(first), n, pinref::protection::read_write);
   }
@@ -99,6 +100,9 @@ class mirror {
     touch(index);
     (void)pinref::fault_in_user_pages(space_, at(index), 1, pinref::foll::write);
   }
+
+  // Frames of the model that are in use.
+  [[nodiscard]] std::size_t frames_in_use() const { return frames_.nr_frames() - frames_.nr_free(); }
 
   // The page mapped at an address, or null. The slow path's answer: a page that was out of reach for a while is not
   // found by a look-up before somebody has touched it.
@@ -120,14 +124,14 @@ class mirror {
   static std::uintptr_t reserve() {
     constexpr std::size_t room = 256u << 20;
     void* const all = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED) std::abort();
+    require(all != MAP_FAILED, "mmap");
     ::munmap(all, room);
     return (reinterpret_cast<std::uintptr_t>(all) + room / 2) / huge_size * huge_size;
   }
 
   void map_memory(std::size_t first, std::size_t n, int flags, int fd) {
-    if (::mmap(pointer(at(first)), n * page_size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED)
-      std::abort();
+    void* const at_address = pointer(at(first));
+    require(::mmap(at_address, n * page_size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == at_address, "mmap");
   }
   void map_new(std::size_t first, std::size_t n, int flags, int fd) {
     unmap(first, n);

@@ -29,7 +29,7 @@ class pin_counters {
   // What all processes have pinned and unpinned. The kernel counts on each CPU and sums lazily: without the write, what
   // this very thread just did may be missing.
   [[nodiscard]] pinref::pin_totals read() {
-    if (::pwrite(refresh_.get(), "1", 1, 0) != 1) std::abort();
+    require(::pwrite(refresh_.get(), "1", 1, 0) == 1, "/proc/sys/vm/stat_refresh");
     const std::string_view all = text();
     return {value(all, acquired_name), value(all, released_name)};
   }

@@ -174,7 +174,7 @@ class player {
   }
 
   bool register_some() {
-    const std::size_t slot = below(all_.rings.size());
+    const std::size_t slot = below(all_.slots);
     if (!all_.rings_lacking.empty() || all_.registered(slot)) return true;
     what_ << "register in " << slot;
     std::vector<iovec> list;
@@ -184,7 +184,7 @@ class player {
     return same(equal, all_.registered(slot));
   }
   bool unregister() {
-    const std::size_t slot = below(all_.rings.size());
+    const std::size_t slot = below(all_.slots);
     if (!all_.registered(slot)) return true;
     what_ << "unregister " << slot;
     return all_.unregister("unregister", slot);
@@ -283,6 +283,7 @@ void run_random(lab& all, std::uint64_t seed, unsigned operations) {
   const pinref::pin_totals own = lab::since(before, ref::totals());
   all.out.same("pinref holds nothing at the end", own.acquired, own.released);
   all.memory.unmap(0, mirror::nr_pages);
+  all.out.same("no frame of pinref is in use at the end", std::size_t{0}, all.memory.frames_in_use());
 }
 
 }  // namespace kernel

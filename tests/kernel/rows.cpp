@@ -62,7 +62,7 @@ void untouched_pages(lab& all) {
 
 void memfd(lab& all) {
   const descriptor fd{::memfd_create("pinref", MFD_CLOEXEC)};
-  if (::ftruncate(fd.get(), 64 * page_size) != 0) std::abort();
+  require(::ftruncate(fd.get(), 64 * page_size) == 0, "ftruncate");
   all.memory.map_shared(0, 64, fd.get());
   register_and_unregister(all, "memfd, 64 pages", {lab::buffer(all.memory.at(0), 64 * page_size)});
 }
@@ -133,8 +133,7 @@ void bad_ranges(lab& all) {
 }
 
 void huge_pages(lab& all) {
-  all.memory.map_huge(0);
-  all.memory.map_huge(1);
+  if (!all.memory.map_huge(0) || !all.memory.map_huge(1)) return all.out.skip_rest(no_huge_page);
   const std::uintptr_t at = all.memory.huge_at(0);
   register_and_unregister(all, "whole", {lab::buffer(at, huge_size)});
   register_and_unregister(all, "16 pages", {lab::buffer(at + 5 * page_size, 16 * page_size)});
@@ -148,7 +147,7 @@ void huge_pages(lab& all) {
 
 // A compound page counts in one place: a pin of one of its pages shows in all.
 void huge_page_pinned_in_part(lab& all) {
-  all.memory.map_huge(0);
+  if (!all.memory.map_huge(0)) return all.out.skip_rest(no_huge_page);
   const std::uintptr_t at = all.memory.huge_at(0);
   const iovec first = lab::buffer(at, page_size);
   all.same_pinned("before", at, huge_size);
@@ -161,7 +160,7 @@ void huge_page_pinned_in_part(lab& all) {
 
 // In the middle of a page of 2 MiB, some of its entries allow less.
 void huge_page_protected_in_part(lab& all) {
-  all.memory.map_huge(0);
+  if (!all.memory.map_huge(0)) return all.out.skip_rest(no_huge_page);
   const std::uintptr_t at = all.memory.huge_at(0);
   all.memory.protect(mirror::small_pages + 16, 8, protection::read);
   register_and_unregister(all, "over a read-only part", {lab::buffer(at, 64 * page_size)});
@@ -273,14 +272,14 @@ void shared_file(lab& all) {
     for (std::size_t i = 0; i != n; ++i) *reinterpret_cast<volatile char*>(all.memory.at(i)) = 1;
     (void)pinref::fault_in_user_pages(space, at, n, pinref::foll::write);
     refused("pinned for long, present");
-    if (::msync(whole.iov_base, whole.iov_len, MS_SYNC) != 0) std::abort();
+    require(::msync(whole.iov_base, whole.iov_len, MS_SYNC) == 0, "msync");
   }
 
   all.compare(
       "pinned for one read", [&] { return all.file.read(at, n * page_size); },
       [&] { return direct_access(space, at, n * page_size, true); });
   // The device's data reaches the file only if the release has marked the pages dirty.
-  if (::msync(whole.iov_base, whole.iov_len, MS_SYNC) != 0) std::abort();
+  require(::msync(whole.iov_base, whole.iov_len, MS_SYNC) == 0, "msync");
   all.memory.map_touched(n, n);
   bool written = other.read(all.memory.at(n), n * page_size).error == 0;
   for (std::size_t i = n; i != 2 * n; ++i) written = written && *reinterpret_cast<char*>(all.memory.at(i)) == 'd';
@@ -382,7 +381,7 @@ void edge_of_maybe(lab& all) {
 // Of a large page the kernel counts pins apart from references, so its answer is exact. So is that of bias64; bias32
 // has one arithmetic for all pages, and its edge there too.
 void references_on_a_huge_page(lab& all) {
-  all.memory.map_huge(0);
+  if (!all.memory.map_huge(0)) return all.out.skip_rest(no_huge_page);
   const std::uintptr_t at = all.memory.huge_at(0);
   const spliced_references held{at, 1100};
   if (!held.complete()) return all.out.skip_rest("pipes are limited here");
@@ -405,7 +404,7 @@ class child {
  public:
   explicit child(Say say) {
     int ends[2];
-    if (::pipe(ends) != 0) std::abort();
+    require(::pipe(ends) == 0, "pipe");
     from_ = descriptor{ends[0]};
     descriptor to{ends[1]};
     pid_ = ::fork();

@@ -37,6 +37,7 @@
 #include "pinref/gup/release.hpp"
 #include "pinref/gup/result.hpp"
 #include "pinref/page/hold.hpp"
+#include "pinref/word/paths.hpp"
 
 namespace pinref {
 
@@ -96,16 +97,22 @@ class walk {
     while (done.count != nr_pages) {
       const std::uintptr_t address = start + done.count * Space::page_size;
       page** const out = pages_ + done.count;
-      std::size_t held = fast ? try_fast(address, out, nr_pages - done.count) : 0;
-      if (held == 0) done.reason = fault_in(address, out, nr_pages - done.count, held);
-      if (done.reason != gup_error::none) break;
-      done.count += held;
+      if (fast) {
+        if (const std::size_t held = try_fast(address, out, nr_pages - done.count); held != 0) [[likely]] {
+          done.count += held;
+          continue;
+        }
+      }
+      const gup_result slow = fault_in(address, out, nr_pages - done.count);
+      done.reason = slow.reason;
+      if (!slow.ok()) break;
+      done.count += slow.count;
     }
     return done;
   }
 
   /// Pages held without a lock at this address; 0 leaves it to the slow path, which also finds the reason.
-  std::size_t try_fast(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
+  PINREF_FAST_PATH std::size_t try_fast(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
     const seen entry = space_.lookup(address, flags_);
     if (entry.page == nullptr) return 0;
     const std::size_t n = step(entry, wanted);
@@ -118,8 +125,9 @@ class walk {
     return n;
   }
 
-  gup_error fault_in(std::uintptr_t address, page** out, std::size_t wanted, std::size_t& held) noexcept {
-    return slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
+  PINREF_SLOW_PATH gup_result fault_in(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
+    gup_result done;
+    done.reason = slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
       const std::size_t n = step(entry, wanted);
       switch (take<Mode>(*entry.page, n)) {
         case take_result::taken:
@@ -136,9 +144,10 @@ class walk {
         return gup_error::not_longterm;
       }
       fill(entry, out, n);
-      held = n;
+      done.count = n;
       return gup_error::none;
     });
+    return done;
   }
 
   static std::size_t step(const seen& entry, std::size_t wanted) noexcept {

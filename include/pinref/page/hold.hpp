@@ -19,6 +19,7 @@
 
 #include "pinref/page/page_traits.hpp"
 #include "pinref/ref/call_site.hpp"
+#include "pinref/word/paths.hpp"
 
 namespace pinref {
 
@@ -87,7 +88,7 @@ release_result drop(Page& page, std::size_t n, site_of<Page> where = site_of<Pag
 
 /// Takes n holders of a page that may be dying, or on its way into or out of a compound page.
 template <hold Mode, class Page>
-[[nodiscard]] take_result take(Page& page, std::size_t n) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result take(Page& page, std::size_t n) noexcept {
   for (;;) {
     Page& head = compound_head(page);
     if (page_immortal(head)) return take_result::taken;

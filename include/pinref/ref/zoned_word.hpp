@@ -27,13 +27,8 @@
 
 #include "pinref/ref/deadline.hpp"
 #include "pinref/ref/result.hpp"
+#include "pinref/word/paths.hpp"
 #include "pinref/word/zones.hpp"
-
-#if defined(__GNUC__)
-#define PINREF_SLOW_PATH [[gnu::noinline, gnu::cold]]
-#else
-#define PINREF_SLOW_PATH
-#endif
 
 namespace pinref {
 
