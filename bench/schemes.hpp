@@ -1,10 +1,12 @@
 #pragma once
 
 // What is compared: one page's word each, with the same members. A failed `get` or `pin` returns false, `put` and
-// `unpin` return true to the last holder, `revive` starts a life with one reference, `kill` leaves a dead page.
+// `unpin` return true to the last holder, `revive` starts a life with one reference as an allocator must, while others
+// may look, `place` puts a word nobody else knows into that state by a plain store, `kill` leaves a dead page.
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "pages.hpp"
 #include "pinref/ref/page_ref.hpp"
@@ -27,6 +29,7 @@ struct bare {
   BENCH_INLINE bool pin() noexcept { return get(); }
   BENCH_INLINE bool unpin() noexcept { return put(); }
   BENCH_INLINE void revive() noexcept { word.store(1, std::memory_order_relaxed); }
+  BENCH_INLINE void place() noexcept { revive(); }
 
   std::atomic<std::uint32_t> word{0};
 };
@@ -52,6 +55,7 @@ struct linux_small {
   }
   BENCH_INLINE bool unpin() noexcept { return word.fetch_sub(bias, std::memory_order_acq_rel) == bias; }
   BENCH_INLINE void revive() noexcept { word.store(1, std::memory_order_release); }
+  BENCH_INLINE void place() noexcept { revive(); }
   void kill() noexcept { word.store(0, std::memory_order_relaxed); }
 
   std::atomic<std::int32_t> word{0};
@@ -81,6 +85,10 @@ struct word_of {
   BENCH_INLINE bool pin() noexcept { return ref.try_pin() == pinref::take_result::taken; }
   BENCH_INLINE bool unpin() noexcept { return ref.unpin() == pinref::release_result::last; }
   BENCH_INLINE void revive() noexcept { ref.reset(); }
+  BENCH_INLINE void place() noexcept {
+    std::destroy_at(&ref);
+    std::construct_at(&ref, Layout::of(1));
+  }
   void kill() noexcept {
     while (!put()) {
     }

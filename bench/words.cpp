@@ -135,11 +135,27 @@ struct dead_share {
   }
 };
 
-/// A life with one holder: revived, put by the last.
+/// The put that frees, of a word put into its state by a plain store.
 template <class Scheme>
 struct last_put {
   one_page<Scheme> page;
   last_put() { (*page).kill(); }
+
+  void operator()(unsigned, std::size_t ops) {
+    Scheme& own = *page;
+    for (; ops != 0; --ops) {
+      own.place();
+      if (!own.put()) [[unlikely]]
+        broken();
+    }
+  }
+};
+
+/// A whole life with one holder: revived as an allocator must, and put.
+template <class Scheme>
+struct one_life {
+  one_page<Scheme> page;
+  one_life() { (*page).kill(); }
 
   void operator()(unsigned, std::size_t ops) {
     Scheme& own = *page;
@@ -307,6 +323,8 @@ void add_benchmarks() {
   }
   add_against_pair<last_put>("last_put", 1);
   compare<get_put<bare>, last_put<bias64>, last_put<bias64_sole>>("last_put", "bias64_sole", 1);
+  add_against_pair<one_life>("one_life", 1);
+  compare<get_put<bare>, one_life<bias64>, one_life<bias64_sole>>("one_life", "bias64_sole", 1);
   add_batch();
 
   benchmark::AddCustomContext("bytes_per_page_bias32", std::to_string(sizeof(pinref::page_ref<pinref::bias32>)));
