@@ -63,6 +63,18 @@ struct mapping;
 enum class on_release : unsigned char;
 // page_ptr  page_pin  pinned_range  pin_owner  owned_pins
 
+// decide/
+enum class mkclean_result : unsigned char;
+enum class if_pinned : unsigned char;
+enum class writeback_result : unsigned char;
+enum class reuse_rule : unsigned char;
+enum class fork_result : unsigned char;
+enum class break_result : unsigned char;
+enum class reclaim_result : unsigned char;
+enum class migrate_result : unsigned char;
+// page_mkclean  writeback_page  pins_by_bias  pins_by_mapcount  can_reuse  can_reuse_locked  page_needs_cow_for_dma
+// fork_page  share_count  swap_slot  layout_gate  break_layout  expected_ref_count  reclaim_page  migrate_page
+
 // observe/
 struct pin_totals;
 struct call_site;

@@ -15,6 +15,7 @@
 ///     page/     the host's page                  page_traits, get_page, put_page, page_dma_pinned
 ///     gup/      many pages of an address space   pin_user_pages, unpin_user_pages_dirty_lock
 ///     hold/     who holds                        page_ptr, page_pin, pinned_range, pin_owner
+///     decide/   what to do about a pinned page   writeback_page, can_reuse, fork_page, break_layout, reclaim_page
 ///     observe/  wrappers of page_ref that count  accounted_ref, checked_ref
 ///     host/     a ready host on mmap             frame_arena, page_table
 ///
@@ -29,6 +30,11 @@
 /// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI. This header is the
 /// core. observe/ and host/ print, map memory and lock; their headers are included by name.
 
+#include "pinref/decide/copy_on_write.hpp"
+#include "pinref/decide/layout_break.hpp"
+#include "pinref/decide/reclaim.hpp"
+#include "pinref/decide/share_count.hpp"
+#include "pinref/decide/writeback.hpp"
 #include "pinref/fwd.hpp"
 #include "pinref/gup/address_space.hpp"
 #include "pinref/gup/flags.hpp"
@@ -36,6 +42,7 @@
 #include "pinref/gup/object.hpp"
 #include "pinref/gup/release.hpp"
 #include "pinref/gup/result.hpp"
+#include "pinref/gup/write_protect_seq.hpp"
 #include "pinref/hold/page_hold.hpp"
 #include "pinref/hold/pin_owner.hpp"
 #include "pinref/hold/pinned_range.hpp"

@@ -32,7 +32,7 @@ class lab {
   mirror memory;
   std::array<buffer_table<mirror::space_type>, 3> tables;
   std::string rings_lacking;
-  std::size_t slots = 1;  // rings that may hold buffers at the same time
+  bool may_lock_much = false;
   std::string huge_lacking;
   bool merges = true;  // see buffer_table
 

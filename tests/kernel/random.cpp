@@ -96,9 +96,9 @@ class player {
     const std::size_t first = below(small);
     return {first, 1 + below(std::min(most, small - first))};
   }
-  // A range of bytes in the small pages, or across the huge ones.
-  iovec bytes(std::size_t unit) {
-    const bool in_huge = below(5) == 0;
+  // A range of bytes in the small pages or, if they may be meant, across the huge ones.
+  iovec bytes(std::size_t unit, bool huge_too = true) {
+    const bool in_huge = below(5) == 0 && huge_too;
     const std::uintptr_t base = in_huge ? all_.memory.huge_at(0) : all_.memory.at(0);
     const std::size_t room = (in_huge ? mirror::huge_pages * 512 : small) * page_size / unit;
     const std::size_t first = below(room);
@@ -174,17 +174,17 @@ class player {
   }
 
   bool register_some() {
-    const std::size_t slot = below(all_.slots);
+    const std::size_t slot = below(all_.rings.size());
     if (!all_.rings_lacking.empty() || all_.registered(slot)) return true;
     what_ << "register in " << slot;
     std::vector<iovec> list;
-    for (std::size_t n = 1 + below(3); n != 0; --n) list.push_back(bytes(1));
+    for (std::size_t n = 1 + below(3); n != 0; --n) list.push_back(bytes(1, all_.may_lock_much));
     if (below(4) == 0) list.push_back(list.front());
     const bool equal = all_.register_buffers("register", list, slot);
     return same(equal, all_.registered(slot));
   }
   bool unregister() {
-    const std::size_t slot = below(all_.slots);
+    const std::size_t slot = below(all_.rings.size());
     if (!all_.registered(slot)) return true;
     what_ << "unregister " << slot;
     return all_.unregister("unregister", slot);

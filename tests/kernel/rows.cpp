@@ -17,8 +17,8 @@ namespace {
 
 using pinref::protection;
 
-// What a row cannot do without. The counters are never among them: without, outcomes alone are compared.
-enum need : unsigned { nothing = 0, buffers = 1, direct = 2, peers = 4, moves = 8, huge = 16, counts = 32 };
+// What a row cannot do without. Most do without `counts`: then outcomes alone are compared.
+enum need : unsigned { buffers = 1, direct = 2, peers = 4, moves = 8, huge = 16, counts = 32 };
 
 struct row {
   const char* name;
@@ -41,14 +41,10 @@ void register_and_unregister(lab& all, std::string_view what, std::vector<iovec>
   if (all.registered(0)) all.unregister(what);
 }
 
-void pages_of(lab& all, const char* what) {
-  for (const std::size_t n : {1u, 7u, 64u, 256u, 1024u})
-    register_and_unregister(all, what, {lab::buffer(all.memory.at(0), n * page_size)});
-}
-
 void touched_pages(lab& all) {
   all.memory.map_touched(0, 1024);
-  pages_of(all, "touched");
+  for (const std::size_t n : {1u, 7u, 64u, 256u, 1024u})
+    register_and_unregister(all, std::to_string(n) + " pages", {lab::buffer(all.memory.at(0), n * page_size)});
 }
 
 void untouched_pages(lab& all) {

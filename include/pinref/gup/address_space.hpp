@@ -79,6 +79,13 @@ concept relocating_space = requires(Space& space, std::uintptr_t start, std::siz
   { space.relocate(start, n) } -> std::same_as<gup_error>;
 };
 
+/// Optional: forks, and has a `write_protect_seq` that keeps lockless pins out meanwhile.
+template <class Space>
+concept forking_space = requires(Space& space, std::uint32_t seen) {
+  { space.fork_seq().try_begin_pin(seen) } -> std::same_as<bool>;
+  { space.fork_seq().overlapped(seen) } -> std::same_as<bool>;
+};
+
 /// Optional: can tell a caller to give up, as a signal does. Asked before each slow step under foll::interruptible.
 template <class Space>
 concept interrupting_space = requires(Space& space) {

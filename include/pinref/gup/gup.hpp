@@ -92,7 +92,24 @@ class walk {
   using seen = mapping<page>;
   static constexpr bool relocates = Mode == hold::pin && relocating_space<Space> && longterm_page<page>;
 
+  // A lockless pin must not overlap a fork. What it has taken when it finds that one began is given back, and the slow
+  // path, which the host keeps apart from its forks, takes the range from the start.
   gup_result hold_pages(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
+    if constexpr (Mode == hold::pin && forking_space<Space>) {
+      std::uint32_t begun = 0;
+      if (fast && space_.fork_seq().try_begin_pin(begun)) {
+        gup_result done = hold_each(start, nr_pages, true);
+        if (!space_.fork_seq().overlapped(begun)) return done;
+        undo(done);
+      }
+      if (has(flags_, foll::fast_only)) return {0, gup_error::would_block};
+      return hold_each(start, nr_pages, false);
+    } else {
+      return hold_each(start, nr_pages, fast);
+    }
+  }
+
+  gup_result hold_each(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
     gup_result done;
     while (done.count != nr_pages) {
       const std::uintptr_t address = start + done.count * Space::page_size;
@@ -117,7 +134,7 @@ class walk {
     if (entry.page == nullptr) return 0;
     const std::size_t n = step(entry, wanted);
     if (take<Mode>(*entry.page, n) != take_result::taken) return 0;
-    if (!space_.recheck(address, entry) || refused(*entry.page)) [[unlikely]] {
+    if (!space_.recheck(address, entry) || refused(*entry.page) || must_unshare(*entry.page)) [[unlikely]] {
       drop<Mode>(*entry.page, n);
       return 0;
     }
@@ -158,6 +175,15 @@ class walk {
   bool refused(page& taken) const noexcept {
     if constexpr (relocates) return false;
     return has(flags_, foll::longterm) && !longterm_pinnable(taken);
+  }
+
+  // A page is pinned only while it is its space's own: of a shared one the host's fault_in makes a copy, also for a
+  // reader, who would otherwise keep reading the old page after the next write. Linux: gup_must_unshare().
+  bool must_unshare([[maybe_unused]] page& taken) const noexcept {
+    if constexpr (Mode == hold::pin && exclusive_page<page>)
+      return !page_immortal(compound_head(taken)) && !traits::exclusive(compound_head(taken));
+    else
+      return false;
   }
 
   bool all_longterm_pinnable(std::size_t n) const noexcept {

@@ -195,6 +195,7 @@ struct page_traits<basic_frame<Ref>> {
   static void unlock(page& head) noexcept { head.unlock(); }
   static bool dirty(page& head) noexcept { return head.dirty(); }
   static void set_dirty(page& head) noexcept { head.set_dirty(); }
+  static bool clear_dirty(page& head) noexcept { return head.clear_dirty(); }
   static void free_page(page& head) noexcept { head.arena().free_page(head); }
 };
 

@@ -55,13 +55,15 @@ class basic_page_table {
     return first >= base_ && last >= first && (last - base_) / page_size < nr_pages_;
   }
 
-  /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay; narrowing the
-  /// protection write-protects or hides them. False, and nothing changed, if the range leaves the table.
+  /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay, a compound page as a
+  /// compound page; narrowing the protection write-protects or hides those in the range. False, and nothing changed, if
+  /// the range leaves the table.
   bool map(std::uintptr_t address, std::size_t n, protection allowed) noexcept {
     if (!covers(address, n)) return false;
     const std::lock_guard guard{mutex_};
     for (std::size_t i = index(address), end = i + n; i != end; ++i) {
       entries_[i].allowed = allowed;
+      split(i);
       if (allowed != protection::read_write)
         entries_[i].word.fetch_and(allowed == protection::none ? ~(present | writable) : ~writable,
                                    std::memory_order_relaxed);
@@ -98,7 +100,9 @@ class basic_page_table {
   /// Takes the write permission from the entry at an address; the next write faults. Ask page_dma_pinned afterwards.
   void write_protect(std::uintptr_t address) noexcept {
     const std::lock_guard guard{mutex_};
-    entries_[index(address)].word.fetch_and(~writable, std::memory_order_relaxed);
+    const std::size_t i = index(address);
+    split(i);
+    entries_[i].word.fetch_and(~writable, std::memory_order_relaxed);
   }
 
   // The address_space contract.
@@ -140,7 +144,7 @@ class basic_page_table {
   static constexpr std::uint64_t mapped = 1;    // there is a page
   static constexpr std::uint64_t present = 2;   // and it may be accessed
   static constexpr std::uint64_t writable = 4;  // and written
-  static constexpr std::uint64_t huge = 8;      // as part of a compound page
+  static constexpr std::uint64_t huge = 8;      // and all this is true of the whole compound page
   static constexpr unsigned frame_shift = 12;
 
   struct entry {
@@ -165,11 +169,20 @@ class basic_page_table {
     entries_[i].word.store(arena_.frame_number(frame) << frame_shift | bits, std::memory_order_release);
   }
 
+  // Gives each page of a huge page an entry of its own, before one of them is changed. All of them change, so a pinner
+  // that holds several by one of them finds out.
+  void split(std::size_t i) noexcept {
+    if ((entries_[i].word.load(std::memory_order_relaxed) & huge) == 0) return;
+    const std::size_t first = i - i % huge_pages;
+    for (std::size_t k = first; k != first + huge_pages; ++k)
+      entries_[k].word.fetch_and(~huge, std::memory_order_relaxed);
+  }
+
   // Drops the page at an index, a huge one from all its entries.
   void clear(std::size_t i) noexcept {
     const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
     if ((word & mapped) == 0) return;
-    const std::size_t n = (word & huge) != 0 ? huge_pages : 1;
+    const std::size_t n = arena_.frame_at(word >> frame_shift).head().nr_pages();
     const std::size_t first = i - i % n;
     for (std::size_t k = first; k != first + n; ++k) entries_[k].word.store(0, std::memory_order_relaxed);
     (void)put_page(arena_.frame_at(word >> frame_shift));

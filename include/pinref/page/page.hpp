@@ -22,6 +22,8 @@
 
 #include "pinref/page/hold.hpp"
 #include "pinref/page/page_traits.hpp"
+#include "pinref/ref/deadline.hpp"
+#include "pinref/ref/wait_canceller.hpp"
 
 namespace pinref {
 
@@ -92,6 +94,32 @@ template <host_page Page>
 [[nodiscard]] bool page_dma_pinned_hint(Page& page) noexcept {
   Page& head = compound_head(page);
   return !page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
+}
+
+/// Is nobody but the owner holding the page? Mappings hold it too: unmap first. The idle level is the host's, 0 if it
+/// has none. A read-modify-write one may decide on, like page_dma_pinned. Linux: dax_page_is_idle().
+template <host_page Page>
+[[nodiscard]] bool page_idle(Page& page) noexcept {
+  Page& head = compound_head(page);
+  return page_immortal(head) || page_traits<Page>::ref(head).idle(detail::idle_level(head));
+}
+
+/// Sleeps until the page is not pinned, at some instant. See page_ref::wait_until_unpinned. May block.
+template <host_page Page, class GivenUp = never_gives_up>
+[[nodiscard]] wait_result wait_until_unpinned(Page& page, const deadline& until = deadline::never(),
+                                              GivenUp given_up = {}) noexcept {
+  Page& head = compound_head(page);
+  if (page_immortal(head)) return wait_result::reached;
+  return page_traits<Page>::ref(head).wait_until_unpinned(until, given_up);
+}
+
+/// Sleeps until nobody but the owner holds the page, at some instant. See page_ref::wait_until_idle. May block.
+template <host_page Page, class GivenUp = never_gives_up>
+[[nodiscard]] wait_result wait_until_idle(Page& page, const deadline& until = deadline::never(),
+                                          GivenUp given_up = {}) noexcept {
+  Page& head = compound_head(page);
+  if (page_immortal(head)) return wait_result::reached;
+  return page_traits<Page>::ref(head).wait_until_idle(detail::idle_level(head), until, given_up);
 }
 
 }  // namespace pinref

@@ -14,9 +14,11 @@
 ///     lockable_page     lock(page), unlock(page); may block                      dirty release
 ///     trylockable_page  try_lock(page) -> bool, unlock(page)                     deferred dirty release
 ///     dirty_page        dirty(page) -> bool, set_dirty(page)                     dirty release
+///     cleanable_page    clear_dirty(page) -> bool, what it was                   writeback
 ///     idle_page         idle_level(page) -> 0 or 1, on_idle(page)                optional: device pages
 ///     immortal_page     immortal(page) -> bool                                   optional: never counted, never freed
 ///     longterm_page     longterm_pinnable(page) -> bool                          optional: refuses FOLL_LONGTERM
+///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by exclusive mark
 ///     freeable_page     free_page(head): called by the last release              optional, required by gup
 ///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
@@ -55,17 +57,17 @@ concept host_page = requires(Page& page) {
 template <class Page>
 concept compound_page = requires(Page& page) {
   { page_traits<Page>::head(page) }
-  noexcept->std::same_as<Page&>;
+  noexcept -> std::same_as<Page&>;
   { page_traits<Page>::nr_pages(page) }
-  noexcept->std::convertible_to<std::size_t>;
+  noexcept -> std::convertible_to<std::size_t>;
 };
 
 template <class Page>
 concept numbered_page = requires(Page& page, std::size_t i) {
   { page_traits<Page>::frame_number(page) }
-  noexcept->std::convertible_to<std::uint64_t>;
+  noexcept -> std::convertible_to<std::uint64_t>;
   { page_traits<Page>::nth_page(page, i) }
-  noexcept->std::same_as<Page&>;
+  noexcept -> std::same_as<Page&>;
 };
 
 template <class Page>
@@ -85,15 +87,20 @@ concept trylockable_page = requires(Page& page) {
 template <class Page>
 concept dirty_page = requires(Page& page) {
   { page_traits<Page>::dirty(page) }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
   { page_traits<Page>::set_dirty(page) }
   noexcept;
 };
 
 template <class Page>
+concept cleanable_page = dirty_page<Page> && requires(Page& page) {
+  { page_traits<Page>::clear_dirty(page) } noexcept -> std::same_as<bool>;
+};
+
+template <class Page>
 concept idle_page = requires(Page& page) {
   { page_traits<Page>::idle_level(page) }
-  noexcept->std::convertible_to<std::size_t>;
+  noexcept -> std::convertible_to<std::size_t>;
   { page_traits<Page>::on_idle(page) }
   noexcept;
 };
@@ -101,13 +108,19 @@ concept idle_page = requires(Page& page) {
 template <class Page>
 concept immortal_page = requires(Page& page) {
   { page_traits<Page>::immortal(page) }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
 };
 
 template <class Page>
 concept longterm_page = requires(Page& page) {
   { page_traits<Page>::longterm_pinnable(page) }
-  noexcept->std::same_as<bool>;
+  noexcept -> std::same_as<bool>;
+};
+
+template <class Page>
+concept exclusive_page = requires(Page& page, bool mark) {
+  { page_traits<Page>::exclusive(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::set_exclusive(page, mark) } noexcept;
 };
 
 template <class Page>

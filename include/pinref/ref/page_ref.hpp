@@ -146,6 +146,12 @@ class page_ref {
   /// The same by a plain load, for scanners and statistics. Nothing may be concluded from false.
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
+  /// Has the page at most n holders, pins counted by their bias? A read-modify-write to decide on, as dma_pinned() is.
+  /// Linux: dax_page_is_idle().
+  [[nodiscard]] bool idle(std::size_t n) noexcept {
+    return Layout::zones::holders(word_.load_ordered()) <= references(n);
+  }
+
   /// Sleeps until the page is not pinned, at some instant; a dead page is not. Order: acquire, so what the devices'
   /// owners did is visible. Who must keep new pins out closes the way to the page first. May block; `given_up` is asked
   /// before each sleep, see wait_canceller. Linux has none for small pages.

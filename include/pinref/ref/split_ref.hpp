@@ -102,6 +102,10 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   }
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
+  [[nodiscard]] bool idle(std::size_t n) noexcept {
+    return layout::zones::holders(holders_.load_ordered()) <= static_cast<Word>(n);
+  }
+
   template <class GivenUp = never_gives_up>
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
                                                 GivenUp given_up = {}) noexcept {

@@ -1,0 +1,113 @@
+#pragma once
+
+/// \file
+/// Copy-on-write: may a write fault reuse the page, and may a fork share it?
+///
+/// A page that a device is using must stay where its owner's mapping is: copied away at a write fault, or shared with a
+/// child that then takes it over, owner and device would look at different pages. Three rules have been in use for the
+/// write fault; they are here to be chosen and compared:
+///
+///     rule            reuses the page if                       wrong when
+///     sole_user       one mapping or swap entry uses it        a child has pinned it, unmapped, and the parent writes:
+///     the
+///                                                              child keeps seeing the parent's data (CVE-2020-29374)
+///     sole_reference  nobody else holds it                     a scanner's transient reference makes the owner lose a
+///     page
+///                                                              that a device is writing to
+///     exclusive_mark  it is marked as its space's own          never: the mark is cleared by sharing, and a pinned
+///     page is
+///                                                              never shared
+///
+/// The invariant of the mark: a page is pinned only while it is exclusive, and once pinned cannot become shared. gup
+/// keeps the first half (pages without the mark go to the slow path, which makes a copy), fork_page the second.
+///
+/// When not to use it: for pages that are never shared.
+///
+/// Example:
+///
+///     if (pinref::can_reuse<pinref::reuse_rule::exclusive_mark>(page)) make_writable(entry); else copy(entry);
+///
+/// Source: Linux do_wp_page(), reuse_swap_page(), page_try_dup_anon_rmap(); the patch "fix do_wp_page reuse test", June
+/// 2008.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "pinref/page/page.hpp"
+
+namespace pinref {
+
+enum class reuse_rule : unsigned char { sole_user, sole_reference, exclusive_mark };
+
+/// May a write fault make the entry writable, instead of copying the page? Takes no lock and needs none: for
+/// `sole_user` the host keeps its count so that it is never too low (`share_count`). `holders` is what the page is held
+/// by when only the faulting space uses it, its mapping's reference and the caller's own, for `sole_reference`.
+template <reuse_rule Rule, host_page Page>
+[[nodiscard]] bool can_reuse(Page& page, [[maybe_unused]] std::size_t holders = 1) noexcept {
+  using traits = page_traits<Page>;
+  Page& head = compound_head(page);
+  if (page_immortal(head)) return false;
+  if constexpr (Rule == reuse_rule::sole_user) {
+    static_assert(
+        requires { traits::share_count(head).sum(); },
+        "pinref: reuse_rule::sole_user needs page_traits<Page>::share_count(page)");
+    return traits::share_count(head).sum() == 1;
+  } else if constexpr (Rule == reuse_rule::sole_reference) {
+    return traits::ref(head).idle(holders);
+  } else {
+    static_assert(
+        exclusive_page<Page>,
+        "pinref: reuse_rule::exclusive_mark needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
+    return traits::exclusive(head);
+  }
+}
+
+/// As can_reuse by sole_user, for a caller that holds the page lock and so may free a swap entry that only keeps a copy
+/// on disk: without it the page has one user more. `free_swap(page)` drops that entry. A caller that cannot have the
+/// lock at once uses can_reuse; failing to get it must not force a copy.
+template <host_page Page, class FreeSwap>
+[[nodiscard]] bool can_reuse_locked(Page& page, FreeSwap free_swap) noexcept {
+  using traits = page_traits<Page>;
+  Page& head = compound_head(page);
+  auto& users = traits::share_count(head);
+  if (users.mappings() == 1 && users.swap_entries() != 0) free_swap(head);
+  return can_reuse<reuse_rule::sole_user>(page);
+}
+
+/// Must a fork copy this page at once because a device may be using it? Precondition: the space's write_protect_seq is
+/// active, so no lockless pin is missed. `space_pins` is the number of pins the space has; with none the page is not
+/// asked. Linux: folio_needs_cow_for_dma().
+template <host_page Page>
+[[nodiscard]] bool page_needs_cow_for_dma(Page& page, std::size_t space_pins) noexcept {
+  return space_pins != 0 && page_dma_pinned(page);
+}
+
+/// What a fork does with one page of the parent.
+enum class fork_result : unsigned char {
+  shared,  ///< the mark is cleared: both map it, read-only; the child's mapping is the caller's to count
+  copied,  ///< the child gets a copy, the parent keeps page and mark
+};
+
+/// Decides and does it for one page, under the lock of the parent's entry, with the write_protect_seq active. The entry
+/// is write-protected first; if the page is pinned, `copy(page)` makes the child's copy while no thread of the parent
+/// can write through the mapping, so of the parent's own writes the copy shows one instant, and the entry becomes
+/// writable again.
+template <host_page Page, class Entry, class Copy>
+[[nodiscard]] fork_result fork_page(Page& page, Entry& entry, std::size_t space_pins, Copy copy) {
+  static_assert(exclusive_page<Page>,
+                "pinref: fork_page needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
+  using traits = page_traits<Page>;
+  Page& head = compound_head(page);
+  const bool was_writable = entry.write_protect();
+  if (traits::exclusive(head)) {
+    if (page_needs_cow_for_dma(head, space_pins)) {
+      copy(page);
+      if (was_writable) entry.make_writable();
+      return fork_result::copied;
+    }
+    traits::set_exclusive(head, false);
+  }
+  return fork_result::shared;
+}
+
+}  // namespace pinref

@@ -1,0 +1,125 @@
+#pragma once
+
+/// \file
+/// break_layout: taking blocks away from an object whose pages are the blocks, while devices may be writing to them.
+///
+/// Where a page *is* the storage, as with persistent memory or a pool of registered blocks, giving the block to
+/// somebody else has to wait until no device touches it. The way: close the gate, so that no new access begins; unmap;
+/// look for a busy page; wait until it is idle; look again, until there is none. A page that is pinned but no longer
+/// mapped is still busy. The gate stays closed for all of it, so a stream of short pins cannot keep a truncate waiting:
+/// what was pinned before it is all there is to wait for.
+///
+/// When not to use it: for pages that are copies of the storage. Drop them from the object and let the pins run out.
+///
+/// Example:
+///
+///     pinref::layout_gate gate;                                  // the object's; its fault_in enters by it
+///     auto done = pinref::break_layout(object, gate, first, last, {.until = pinref::deadline::in(1'000'000'000)});
+///     if (done == pinref::break_result::broken) free_blocks(first, last);
+///
+/// The object: `unmap(first, last)` removes every mapping of the range, under the lock that its fault_in takes;
+/// `busy_in(first, last)` returns the first page in [first, last] that is not `page_idle`, with a reference or lock
+/// that keeps it a page of the object as the host needs, or null. The range is scanned in batches.
+///
+/// Source: Linux dax_layout_busy_page(), dax_break_layout(); xfs_break_dax_layouts().
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "pinref/page/page.hpp"
+#include "pinref/ref/deadline.hpp"
+#include "pinref/ref/wait_canceller.hpp"
+
+namespace pinref {
+
+/// Keeps new accesses out of an object while its layout changes. Several may close it at a time.
+template <class Sync = std_sync>
+class layout_gate {
+ public:
+  layout_gate() noexcept = default;
+  layout_gate(const layout_gate&) = delete;
+  layout_gate& operator=(const layout_gate&) = delete;
+
+  /// Is it open? Asked in fault_in, under the lock that `unmap` takes: a fault that was let in before the gate closed
+  /// has finished by the time of the unmap.
+  [[nodiscard]] bool open() const noexcept { return closers_.load(std::memory_order_relaxed) == 0; }
+
+  /// Sleeps until it is open, not under that lock. May block.
+  template <class GivenUp = never_gives_up>
+  [[nodiscard]] wait_result wait_until_open(const deadline& until = deadline::never(), GivenUp given_up = {}) noexcept {
+    auto& event = Sync::event_of(this);
+    for (;;) {
+      // (G1) pairs with (G3): read before the count, so that an opening after that is not missed.
+      const std::uint32_t seen = event.ticks.load(std::memory_order_acquire);
+      // (G2) pairs with (G4): what follows sees the layout as it was changed.
+      if (closers_.load(std::memory_order_acquire) == 0) return wait_result::reached;
+      if (given_up()) return wait_result::given_up;
+      if (until.left() <= 0) return wait_result::timed_out;
+      Sync::wait(event, seen, until);
+    }
+  }
+
+  void close() noexcept { closers_.fetch_add(1, std::memory_order_relaxed); }
+  void reopen() noexcept {
+    auto& event = Sync::event_of(this);
+    // (G4) pairs with (G2): who enters sees the layout as it was changed.
+    closers_.fetch_sub(1, std::memory_order_release);
+    // (G3) pairs with (G1): a sleeper that sees this sees the gate open.
+    event.ticks.fetch_add(1, std::memory_order_release);
+    Sync::wake(event);
+  }
+
+ private:
+  typename Sync::template atomic<std::uint32_t> closers_{0};
+};
+
+enum class break_result : unsigned char {
+  broken,     ///< no page of the range is busy, and none is mapped
+  busy,       ///< with no_wait: somebody holds a page; try again
+  timed_out,  ///< the deadline passed
+  given_up,   ///< cancelled
+};
+
+/// How far to go. `final` waits whatever it takes: at the end of an object, when there is nothing to go back to.
+template <class GivenUp = never_gives_up>
+struct break_options {
+  bool no_wait = false;
+  bool final = false;
+  deadline until = deadline::never();
+  GivenUp given_up = {};
+};
+
+/// Unmaps [first, last] and waits until no page of it is busy, with the gate closed throughout. On success the caller
+/// owns the range until it lets the gate open again: the gate stays closed for `then()`, which takes the blocks away,
+/// and opens afterwards. On failure it opens at once. May block. Scans at most `batch` indices at a time.
+template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
+[[nodiscard]] break_result break_layout(Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
+                                        const break_options<GivenUp>& options = {}, std::size_t batch = 16) {
+  struct closed {
+    explicit closed(Gate& which) noexcept : gate(which) { gate.close(); }
+    closed(const closed&) = delete;
+    ~closed() { gate.reopen(); }
+    Gate& gate;
+  } guard{gate};
+
+  object.unmap(first, last);
+  const deadline until = options.final ? deadline::never() : options.until;
+  for (std::size_t at = first; at <= last;) {
+    const std::size_t end = last - at < batch ? last : at + batch - 1;
+    auto* const busy = object.busy_in(at, end);
+    if (busy == nullptr) {
+      if (end == last) break;
+      at = end + 1;
+      continue;
+    }
+    if (options.no_wait && !options.final) return break_result::busy;
+    const wait_result waited = options.final ? wait_until_idle(*busy) : wait_until_idle(*busy, until, options.given_up);
+    if (waited == wait_result::timed_out) return break_result::timed_out;
+    if (waited == wait_result::given_up) return break_result::given_up;
+  }
+  then();
+  return break_result::broken;
+}
+
+}  // namespace pinref

@@ -1,0 +1,80 @@
+#pragma once
+
+/// \file
+/// reclaim_page and migrate_page: taking a page away from whoever holds it only by known references.
+///
+/// Both freeze the page from exactly the references that are expected; a pin, or any holder nobody knew of, makes that
+/// fail. The order is freeze first, then look at the dirty bit: a device's owner marks the page before it unpins, so
+/// whoever has frozen it sees the mark. Looked at before, it could be set between.
+///
+/// When not to use it: to free a page whose holders are all gone; the last release does that.
+///
+/// Example:
+///
+///     switch (pinref::reclaim_page(page, 2)) {                   // the cache's reference and the caller's
+///       case pinref::reclaim_result::reclaimed: arena.free_page(page); break;
+///       case pinref::reclaim_result::dirty: queue_for_writeback(page); break;
+///       case pinref::reclaim_result::busy: break;                // pinned, or in use
+///     }
+///
+/// Source: Linux __remove_mapping(), folio_migrate_mapping(), folio_expected_ref_count().
+
+#include <cstddef>
+
+#include "pinref/page/page.hpp"
+
+namespace pinref {
+
+/// The references a page has when only these hold it: each mapping, the cache for each of its pages, what hangs on
+/// it privately, and the caller's own. Stable only while the page is locked and its mappings cannot change.
+[[nodiscard]] constexpr std::size_t expected_ref_count(std::size_t mappings, std::size_t cached_pages, bool has_private,
+                                                       std::size_t callers) noexcept {
+  return mappings + cached_pages + (has_private ? 1 : 0) + callers;
+}
+
+enum class reclaim_result : unsigned char {
+  reclaimed,  ///< frozen: the caller owns the page alone and may free or reuse it
+  busy,       ///< somebody else holds it, a pin perhaps; nothing changed
+  dirty,      ///< it must be written first; nothing changed
+};
+
+/// Claims a page that has exactly `expected` references, all of them the caller's to give up, and no pin, if it is
+/// clean. The page lock is held, so that nobody marks it meanwhile. Lock-free.
+template <host_page Page>
+[[nodiscard]] reclaim_result reclaim_page(Page& page, std::size_t expected) noexcept {
+  static_assert(dirty_page<Page>, "pinref: reclaim needs page_traits<Page>::dirty(page) and set_dirty(page)");
+  using traits = page_traits<Page>;
+  Page& head = compound_head(page);
+  if (page_immortal(head) || !traits::ref(head).freeze(expected)) return reclaim_result::busy;
+  if (!traits::dirty(head)) return reclaim_result::reclaimed;
+  traits::ref(head).unfreeze(expected);
+  return reclaim_result::dirty;
+}
+
+enum class migrate_result : unsigned char {
+  migrated,  ///< the target holds the data and the references
+  busy,      ///< pinned: a device knows the page by its address; try later
+  timed_out  ///< a reference nobody accounts for did not go before the deadline
+};
+
+/// Moves a page's data and `expected` references to `target`, a dead page of the caller's, by `move(from, to)`, which
+/// also swings what points to it. Transient references are waited for until the deadline; a pin ends it at once. The
+/// source stays frozen, and is the caller's to free. May block.
+template <host_page Page, class Move>
+[[nodiscard]] migrate_result migrate_page(Page& page, Page& target, std::size_t expected, Move move,
+                                          const deadline& until = deadline::passed()) {
+  using traits = page_traits<Page>;
+  auto& ref = traits::ref(compound_head(page));
+  for (;;) {
+    if (ref.freeze(expected)) {
+      move(page, target);
+      traits::ref(target).reset(expected);
+      return migrate_result::migrated;
+    }
+    if (page_dma_pinned(page)) return migrate_result::busy;
+    if (ref.wait_until_idle(expected, until) != wait_result::reached) return migrate_result::timed_out;
+    if (ref.snapshot().references() < static_cast<long long>(expected)) return migrate_result::busy;
+  }
+}
+
+}  // namespace pinref

@@ -1,0 +1,149 @@
+#pragma once
+
+/// \file
+/// page_mkclean and writeback_page: writing a page out while devices may be writing into it.
+///
+/// A pinned page cannot be made clean: the device writes past every mapping, before, during and after the write-out. So
+/// whoever writes back first write-protects all mappings and then asks whether the page is pinned; the caller's policy
+/// says what to do if so. The page keeps its dirty bit unless it was written as it is and nobody can have changed it
+/// meanwhile.
+///
+/// When not to use it: for pages no device touches; clear the dirty bit and write.
+///
+/// Example:
+///
+///     pinref::writeback_result done = pinref::writeback_page(page, mappings, pinref::if_pinned::skip,
+///                                                            [&](frame& p) { return write_block(p); });
+///
+/// The host's reverse map gives the mappings of a page. `for_each_mapping(page, visit)` calls `visit(entry)` for each;
+/// an entry has `lock()`, `unlock()`, `maps(page)` (still, under its lock), and `write_protect()`, which returns
+/// whether the page was written through it since the last time. `truncated(page)` says that the page no longer belongs
+/// to what would be written.
+///
+/// Source: the discussion of pins and page_mkclean() on linux-mm, December 2018; Linux clear_page_dirty_for_io().
+
+#include <concepts>
+#include <cstddef>
+
+#include "pinref/page/page.hpp"
+
+namespace pinref {
+
+/// The host's contract for walking the mappings of a page.
+template <class Map, class Page>
+concept reverse_map = host_page<Page> && requires(Map& map, Page& page) {
+  typename Map::entry;
+  { map.truncated(page) } -> std::same_as<bool>;
+  map.for_each_mapping(page, [](typename Map::entry&) {});
+  requires requires(typename Map::entry & entry) {
+    entry.lock();
+    entry.unlock();
+    { entry.maps(page) } -> std::same_as<bool>;
+    { entry.write_protect() } -> std::same_as<bool>;
+  };
+};
+
+/// What page_mkclean found.
+enum class mkclean_result : unsigned char {
+  clean,      ///< every mapping is write-protected and nobody has pinned the page
+  truncated,  ///< the page no longer belongs to the object; its pins, if any, are untouched
+  pinned,     ///< every mapping is write-protected, but a device may write to the page
+};
+
+/// Asks the reference word: exact where the layout is.
+struct pins_by_bias {
+  template <class Page>
+  [[nodiscard]] bool pinned(Page& page, std::size_t) const noexcept {
+    return page_dma_pinned(page);
+  }
+};
+
+/// Derives pins as the page's mapcount minus the mappings counted on the walk, for hosts that let a pin raise the
+/// mapcount
+/// (`page_traits<Page>::mapcount(page)`). Precondition: nothing maps or unmaps the page during the walk. Otherwise an
+/// entry cleared before its mapcount is dropped looks like a pin (phantom), and one that is dropped after it was
+/// counted hides a pin (masked), which loses data. Without such a lock use pins_by_bias.
+struct pins_by_mapcount {
+  template <class Page>
+  [[nodiscard]] bool pinned(Page& page, std::size_t counted) const noexcept {
+    return page_traits<Page>::mapcount(compound_head(page)) > counted;
+  }
+};
+
+/// Write-protects every mapping under its entry's lock and says what that makes of the page. `written` tells whether
+/// one of them was written through. A pinner that takes the page under the same entry's lock, or without a lock and
+/// then looks at the entry again, is either reported here or finds the entry write-protected. Blocks where the entries'
+/// locks do.
+template <class Page, reverse_map<Page> Map, class Pins = pins_by_bias>
+[[nodiscard]] mkclean_result page_mkclean(Page& page, Map& mappings, bool& written, Pins pins = {}) {
+  written = false;
+  if (mappings.truncated(page)) return mkclean_result::truncated;
+  std::size_t counted = 0;
+  mappings.for_each_mapping(page, [&](typename Map::entry& entry) {
+    entry.lock();
+    if (entry.maps(page)) {
+      ++counted;
+      if (entry.write_protect()) written = true;
+    }
+    entry.unlock();
+  });
+  return pins.pinned(page, counted) ? mkclean_result::pinned : mkclean_result::clean;
+}
+
+/// What to do about a pinned page.
+enum class if_pinned : unsigned char {
+  skip,          ///< leave it dirty, come again later
+  bounce,        ///< write a copy, so that what goes out is at least one instant for the disk; the page stays dirty
+  wait,          ///< wait for the pins to go, until the deadline; then as skip
+  write_anyway,  ///< write it as it is, torn perhaps; the page stays dirty
+};
+
+enum class writeback_result : unsigned char {
+  clean,        ///< nothing to write
+  written,      ///< written, and clean
+  kept_dirty,   ///< written while pinned: dirty still, to be written again
+  skipped,      ///< pinned: not written, dirty still
+  truncated,    ///< not written: the page belongs to nothing any more
+  write_failed  ///< `write` returned false: dirty still
+};
+
+/// Writes a page back under its lock. `write(page, from_copy)` stores it and returns whether that worked; it is told to
+/// copy first by `from_copy`. The dirty bit is cleared before the question and the data is read after it, so a device's
+/// owner that finishes meanwhile is seen pinned, or finds the bit clear and sets it again. May block.
+template <class Page, reverse_map<Page> Map, class Write>
+[[nodiscard]] writeback_result writeback_page(Page& page, Map& mappings, if_pinned policy, Write write,
+                                              const deadline& until = deadline::never()) {
+  static_assert(lockable_page<Page>, "pinref: writeback needs page_traits<Page>::lock(page) and unlock(page)");
+  static_assert(cleanable_page<Page>,
+                "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");
+  using traits = page_traits<Page>;
+  for (;;) {
+    traits::lock(page);
+    bool written = false;
+    const mkclean_result before = page_mkclean(page, mappings, written);
+    if (before == mkclean_result::truncated) {
+      traits::unlock(page);
+      return writeback_result::truncated;
+    }
+    const bool was_dirty = traits::clear_dirty(page);
+    if (!was_dirty && !written) {
+      traits::unlock(page);
+      return writeback_result::clean;
+    }
+    const bool pinned = page_dma_pinned(page);
+    if (pinned && (policy == if_pinned::skip || policy == if_pinned::wait)) {
+      traits::set_dirty(page);
+      traits::unlock(page);
+      // Without the lock, so that a device's owner can mark the page and leave.
+      if (policy == if_pinned::wait && wait_until_unpinned(page, until) == wait_result::reached) continue;
+      return writeback_result::skipped;
+    }
+    const bool stored = write(page, pinned && policy == if_pinned::bounce);
+    if (pinned || !stored) traits::set_dirty(page);
+    traits::unlock(page);
+    if (!stored) return writeback_result::write_failed;
+    return pinned ? writeback_result::kept_dirty : writeback_result::written;
+  }
+}
+
+}  // namespace pinref
