@@ -23,7 +23,8 @@ def box(x, y, width, height, colour):
 
 
 def svg(height, parts):
-    return (f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" xmlns="http://www.w3.org/2000/svg">'
+    return (f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" xmlns="http://www.w3.org/2000/svg" '
+            'font-family="sans-serif" font-size="12">'
             + "".join(parts) + "</svg>")
 
 

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import bench_readme
 import bench_report
 
 PROGRAMS = ["words", "ranges", "peers"]
@@ -281,6 +282,7 @@ def main():
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="under 90 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians as one flat object")
+    parser.add_argument("--readme", action="store_true", help="write the table and the plot of README.md")
     options = parser.parse_args()
     runs, rounds, pairs = (3, 12, 3) if options.quick else (9, 60, 9)
     begin = time.monotonic()
@@ -313,6 +315,8 @@ def main():
     report = folder / "report.html"
     report.write_text(bench_report.page(results, compiled, compiler), encoding="utf-8")
     print(f"plots: {report}")
+    if options.readme:
+        bench_readme.write(options.root, results, compiler)
     if options.json:
         options.json.write_text(json.dumps(flat(results, compiled), indent=2) + "\n")
         print(f"medians: {options.json}")

@@ -1,0 +1,68 @@
+"""The numbers of README.md: one table and one plot, from a run of tools/bench --readme."""
+
+import platform
+import re
+from pathlib import Path
+
+import bench_report
+
+COLUMNS = [
+    ("get+put, 1 thread", "get_put", 1),
+    ("2 threads", "get_put", 2),
+    ("pin+unpin, 1 thread", "pin_unpin", 1),
+    ("2 threads", "pin_unpin", 2),
+    ("1M random pages, 1 thread", "random1m", 1),
+    ("2 threads", "random1m", 2),
+]
+ROWS = [
+    ("bare", "one locked add, one locked subtract, nothing checked"),
+    ("bias64", "**pinref**, `bias64`"),
+    ("bias32", "pinref, `bias32`"),
+    ("linux_small", "compare-and-swap loop, as Linux's small pages"),
+    ("linux_large", "reference and pin count apart, as Linux's large folios"),
+    ("hot", "pinref, hot-page mode"),
+    ("liburcu", "liburcu `urcu_ref_get_unless_zero`"),
+    ("std_weak_lock", "`std::weak_ptr::lock`"),
+    ("std_shared_mutex", "`std::shared_mutex`, shared"),
+    ("std_atomic_shared", "`std::atomic<std::shared_ptr>` load"),
+]
+NUMBERS = re.compile(r"<!-- numbers -->.*?<!-- /numbers -->", re.S)
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def write(root, results, compiler):
+    """Puts table and plot between the marks of README.md; the plot is docs/benchmarks.svg."""
+    def cell(workload, scheme, threads):
+        value = results.median(workload, scheme, threads)
+        return "-" if value is None else f"{value:.2f}"
+
+    rows = [(words, [cell(workload, scheme, threads) for _, workload, threads in COLUMNS]) for scheme, words in ROWS]
+    rows = [row for row in rows if any(text != "-" for text in row[1])]
+    table = ["| | " + " | ".join(title for title, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    table += [f"| {words} | " + " | ".join(cells) + " |" for words, cells in rows]
+    facts = results.facts
+    where = (f"{processor()}, {facts.get('num_cpus')} cores of a virtual machine, {compiler}, {facts.get('date', '')[:10]}. "
+             "Time over that of the bare pair beside it; smaller is faster.")
+    text = "\n".join(["<!-- numbers -->", where, "", *table, "",
+                      "![Get and put, pin and unpin, by scheme and threads](docs/benchmarks.svg)", "",
+                      "`tools/bench --readme` makes both anew.", "<!-- /numbers -->"])
+    readme = root / "README.md"
+    readme.write_text(NUMBERS.sub(lambda _: text, readme.read_text()))
+
+    def found(workload, scheme, threads):
+        value = results.median(workload, scheme, threads)
+        return None if value is None else (value, *results.spread(workload, scheme, threads))
+
+    plot = []
+    for title, workload in (("get+put", "get_put"), ("pin+unpin", "pin_unpin")):
+        for scheme, _ in ROWS:
+            pair = [found(workload, scheme, threads) for threads in (1, 2)]
+            if any(pair):
+                plot.append((f"{title} {scheme}", pair))
+    (root / "docs" / "benchmarks.svg").write_text(bench_report.bars(plot, ["1 thread", "2 threads"]) + "\n")
