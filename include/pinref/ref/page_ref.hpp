@@ -168,7 +168,7 @@ class page_ref {
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
                                             GivenUp given_up = {}) noexcept {
     return word_.wait([n](word_type word) noexcept { return Layout::zones::holders(word) <= references(n); }, until,
-                      given_up);
+                      given_up, n < Layout::pin_bias);
   }
 
   /// All counts at one instant. Order: none.

@@ -46,8 +46,8 @@ class zoned_word {
   /// The word as it stands, as a read-modify-write: a taker that this does not see sees, after its take, whatever the
   /// caller wrote before. Precondition of deciding on an answer.
   [[nodiscard]] word_type load_ordered() noexcept {
-    // (R7) pairs with (R1), (R2), (R3), (R11): a take ordered after this reads what was written before it; a release seen here
-    // shows what its holder wrote.
+    // (R7) pairs with (R1), (R2), (R3), (R11): a take ordered after this reads what was written before it; a release
+    // seen here shows what its holder wrote.
     return word_.fetch_add(0, std::memory_order_acq_rel);
   }
 
@@ -129,9 +129,10 @@ class zoned_word {
 
   /// Sleeps until `reached(word)` is true of the word, or `until`, or until `given_up()`. Takes and releases use their
   /// slow paths meanwhile, and a release that leaves fewer than `Quiet` holders wakes. A word with too many holders to
-  /// be watched is looked at every millisecond.
+  /// be watched is looked at every millisecond, and so is every word if `reached` may become true with more (`wakes`
+  /// false).
   template <class Reached, class GivenUp>
-  [[nodiscard]] wait_result wait(Reached reached, const deadline& until, GivenUp given_up) noexcept {
+  [[nodiscard]] wait_result wait(Reached reached, const deadline& until, GivenUp given_up, bool wakes = true) noexcept {
     auto& event = Sync::event_of(this);
     for (;;) {
       // (W1) pairs with (W2), (C3): read before the word, so that a wake-up after that is not missed.
@@ -140,8 +141,8 @@ class zoned_word {
       word_type now = word_.load(std::memory_order_acquire);
       if (reached(now)) return wait_result::reached;
       if (given_up()) return wait_result::given_up;
-      bool watched = Zones::of(now) == zone::watched;
-      if (Zones::of(now) == zone::alive && Zones::holders(now) < Zones::watch_limit) {
+      bool watched = wakes && Zones::of(now) == zone::watched;
+      if (wakes && Zones::of(now) == zone::alive && Zones::holders(now) < Zones::watch_limit) {
         // (R10) pairs with (R3): as (R9), for what `reached` reads besides the word.
         if (!word_.compare_exchange_weak(now, static_cast<word_type>(now + Zones::watching), std::memory_order_acquire,
                                          std::memory_order_relaxed))
