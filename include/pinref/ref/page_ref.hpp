@@ -31,6 +31,7 @@
 /// Source: Linux page_ref_add(), folio_try_get(), folio_put(), page_ref_freeze(), GUP_PIN_COUNTING_BIAS.
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "pinref/ref/deadline.hpp"
@@ -148,9 +149,7 @@ class page_ref {
 
   /// Has the page at most n holders, pins counted by their bias? A read-modify-write to decide on, as dma_pinned() is.
   /// Linux: dax_page_is_idle().
-  [[nodiscard]] bool idle(std::size_t n) noexcept {
-    return Layout::zones::holders(word_.load_ordered()) <= references(n);
-  }
+  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(word_.load_ordered(), n); }
 
   /// Sleeps until the page is not pinned, at some instant; a dead page is not. Order: acquire, so what the devices'
   /// owners did is visible. Who must keep new pins out closes the way to the page first. May block; `given_up` is asked
@@ -167,8 +166,7 @@ class page_ref {
   template <class GivenUp = never_gives_up>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
                                             GivenUp given_up = {}) noexcept {
-    return word_.wait([n](word_type word) noexcept { return Layout::zones::holders(word) <= references(n); }, until,
-                      given_up, n < Layout::pin_bias);
+    return word_.wait([n](word_type word) noexcept { return at_most(word, n); }, until, given_up, n < Layout::pin_bias);
   }
 
   /// All counts at one instant. Order: none.
@@ -181,6 +179,9 @@ class page_ref {
  private:
   using word_type = typename Layout::word_type;
 
+  [[nodiscard]] static constexpr bool at_most(word_type word, std::uint64_t n) noexcept {
+    return static_cast<std::uint64_t>(Layout::zones::holders(word)) <= n;
+  }
   [[nodiscard]] static constexpr word_type references(std::size_t n) noexcept { return static_cast<word_type>(n); }
   [[nodiscard]] static constexpr word_type pins(std::size_t n) noexcept {
     return static_cast<word_type>(static_cast<word_type>(n) * Layout::pin_bias);

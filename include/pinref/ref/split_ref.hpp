@@ -17,6 +17,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/word/split_layout.hpp"
@@ -102,9 +103,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   }
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
-  [[nodiscard]] bool idle(std::size_t n) noexcept {
-    return layout::zones::holders(holders_.load_ordered()) <= static_cast<Word>(n);
-  }
+  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(holders_.load_ordered(), n); }
 
   template <class GivenUp = never_gives_up>
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
@@ -118,8 +117,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   template <class GivenUp = never_gives_up>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
                                             GivenUp given_up = {}) noexcept {
-    return holders_.wait([n](Word word) noexcept { return layout::zones::holders(word) <= static_cast<Word>(n); },
-                         until, given_up);
+    return holders_.wait([n](Word word) noexcept { return at_most(word, n); }, until, given_up);
   }
 
   [[nodiscard]] layout snapshot() const noexcept { return {holders_.load(), pins_.load(std::memory_order_relaxed)}; }
@@ -127,6 +125,10 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   [[nodiscard]] auto pins() const noexcept { return snapshot().pins(); }
 
  private:
+  [[nodiscard]] static constexpr bool at_most(Word word, std::uint64_t n) noexcept {
+    return static_cast<std::uint64_t>(layout::zones::holders(word)) <= n;
+  }
+
   using atomic = typename Sync::template atomic<Word>;
 
   // Every unpin releases a holder after its pin, so a waiter that watches the holders misses none.
