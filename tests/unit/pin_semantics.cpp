@@ -34,66 +34,6 @@ struct remember {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE(
-    "A1.2 a page got by one thread and pinned by another is held by both, and dma_pinned follows the pin", Layout,
-    ALL_LAYOUTS) {
-  using ref = pinref::page_ref<Layout>;
-  pinref::basic_frame_arena<ref> arena{1};
-  pinref::basic_page_table<ref> space{arena, 0, 1};
-  REQUIRE(space.map(0, 1, protection::read_write));
-  pinref::basic_frame<ref>*got[1], *pinned[1];
-  std::thread([&] { CHECK(pinref::get_user_pages_fast(space, 0, 1, foll::none, got).ok()); }).join();
-  CHECK_FALSE(pinref::page_dma_pinned(*got[0]));
-  std::thread([&] { CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write, pinned).ok()); }).join();
-  CHECK(got[0] == pinned[0]);
-  space.unmap(0, 1);
-  CHECK(got[0]->ref().snapshot() == Layout::of(1, 1));
-  SUBCASE("the pin goes first") {
-    CHECK(pinref::page_dma_pinned(*got[0]));
-    CHECK(pinref::unpin_user_page(*pinned[0]) == release_result::released);
-    CHECK_FALSE(pinref::page_dma_pinned(*got[0]));
-    CHECK(pinref::put_page(*got[0]) == release_result::last);
-  }
-  SUBCASE("the reference goes first") {
-    CHECK(pinref::put_page(*got[0]) == release_result::released);
-    CHECK(pinref::page_dma_pinned(*pinned[0]));
-    CHECK(pinref::unpin_user_page(*pinned[0]) == release_result::last);
-  }
-}
-
-TEST_CASE_TEMPLATE("A1.3 a brief remote pin with a write and a dirty unpin: an observer sees pinned, then dirty",
-                   Layout, ALL_LAYOUTS) {
-  using ref = pinref::page_ref<Layout>;
-  pinref::basic_frame_arena<ref> arena{1};
-  // The space of another party: the caller only names it.
-  pinref::basic_page_table<ref> remote{arena, 0x40000, 4};
-  REQUIRE(remote.map(0x40000, 4, protection::read_write));
-  pinref::basic_frame<ref>* pages[2];
-  REQUIRE(pinref::pin_user_pages_fast(remote, 0x41000, 2, foll::write, pages).count == 2);
-  std::memset(arena.data(*pages[0]), 0x77, arena.frame_size);
-  CHECK(pinref::page_dma_pinned(*pages[0]));
-  CHECK_FALSE(pages[0]->dirty());
-  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 2, true) == gup_result{2, gup_error::none});
-  CHECK(pages[0]->clear_dirty());
-  CHECK_FALSE(pinref::page_dma_pinned(*pages[0]));
-}
-
-TEST_CASE_TEMPLATE("A1.4 a metadata-only get is never pinned, below one bias of references", Layout, ALL_LAYOUTS) {
-  using ref = pinref::page_ref<Layout>;
-  pinref::basic_frame_arena<ref> arena{1};
-  pinref::basic_page_table<ref> space{arena, 0, 1};
-  REQUIRE(space.map(0, 1, protection::read_write));
-  pinref::basic_frame<ref>* pages[1023];
-  for (std::size_t i = 0; i != 1022; ++i) {
-    REQUIRE(pinref::get_user_pages_fast(space, 0, 1, foll::none, &pages[i]).ok());
-    REQUIRE_FALSE(pinref::page_dma_pinned(*pages[i]));
-  }
-  CHECK(pinref::page_ref_count(*pages[0]) == 1023);
-  REQUIRE(pinref::get_user_pages_fast(space, 0, 1, foll::none, &pages[1022]).ok());
-  CHECK(pinref::page_dma_pinned(*pages[0]) == !Layout::exact_pins);
-  CHECK(pinref::release_pages(pages, 1023).count == 1023);
-}
-
 TEST_CASE_TEMPLATE("A1.5 a release with the wrong call is diagnosed where it is made, by every release call", Layout,
                    ALL_LAYOUTS) {
   using ref = pinref::checked_ref<pinref::page_ref<Layout>, remember>;
@@ -149,30 +89,6 @@ TEST_CASE_TEMPLATE("A1.5 in a release build the wrong call may leak the page and
     CHECK(page.freed == 0);
     CHECK(page.ref.snapshot() == Layout::of(1));
   }
-}
-
-TEST_CASE("A1.6 a notifier-style get needs no pin: invalidation drops it in the callback, and nothing stale is read") {
-  pinref::frame_arena arena{1};
-  pinref::page_table space{arena, 0, 1};
-  REQUIRE(space.map(0, 1, protection::read_write));
-  // A mirror of the mapping, as on-demand paging keeps it: valid until its owner is told otherwise.
-  struct mirror {
-    pinref::frame_arena::frame* page = nullptr;
-    void invalidate() {
-      if (page != nullptr) CHECK(pinref::put_page(*std::exchange(page, nullptr)) != release_result::underflow);
-    }
-  } device;
-  REQUIRE(pinref::get_user_pages_fast(space, 0, 1, foll::none, &device.page).ok());
-  auto* const first = device.page;
-  CHECK_FALSE(pinref::page_dma_pinned(*first));
-  device.invalidate();
-  space.unmap(0, 1);
-  // Nothing held it, so the frame went back at once, and the next access faults instead of reading it.
-  CHECK(arena.nr_free() == arena.nr_frames());
-  CHECK(pinref::get_user_pages_fast(space, 0, 1, foll::none, &device.page).reason == gup_error::not_mapped);
-  REQUIRE(space.map(0, 1, protection::read_write));
-  REQUIRE(pinref::get_user_pages_fast(space, 0, 1, foll::none, &device.page).ok());
-  device.invalidate();
 }
 
 TEST_CASE_TEMPLATE("add_pin pins an already pinned page once more, and is released like every other pin", Layout,

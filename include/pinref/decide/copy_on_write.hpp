@@ -7,16 +7,13 @@
 /// child that then takes it over, owner and device would look at different pages. Three rules have been in use for the
 /// write fault; they are here to be chosen and compared:
 ///
-///     rule            reuses the page if                       wrong when
-///     sole_user       one mapping or swap entry uses it        a child has pinned it, unmapped, and the parent writes:
-///     the
-///                                                              child keeps seeing the parent's data (CVE-2020-29374)
-///     sole_reference  nobody else holds it                     a scanner's transient reference makes the owner lose a
-///     page
-///                                                              that a device is writing to
-///     exclusive_mark  it is marked as its space's own          never: the mark is cleared by sharing, and a pinned
-///     page is
-///                                                              never shared
+///     rule            reuses the page if                     wrong when
+///     sole_user       one mapping or swap entry uses it      a child has pinned it and unmapped it, and the parent
+///                                                            writes: the child reads it there (CVE-2020-29374)
+///     sole_reference  nobody else holds it                   a scanner's passing reference makes the owner lose a page
+///                                                            that a device is writing to
+///     exclusive_mark  it is marked as its space's own        never: sharing clears the mark, and a pinned page is not
+///                                                            shared
 ///
 /// The invariant of the mark: a page is pinned only while it is exclusive, and once pinned cannot become shared. gup
 /// keeps the first half (pages without the mark go to the slow path, which makes a copy), fork_page the second.
@@ -75,8 +72,10 @@ template <host_page Page, class FreeSwap>
 }
 
 /// Must a fork copy this page at once because a device may be using it? Precondition: the space's write_protect_seq is
-/// active, so no lockless pin is missed. `space_pins` is the number of pins the space has; with none the page is not
-/// asked. Linux: folio_needs_cow_for_dma().
+/// active, so no lockless pin is missed. `space_pins` is how many pins the space may have; with none the page is not
+/// asked, and then it is not the question that orders the sequence before later pins. So a host that counts raises its
+/// count before each pin, by an acquire operation, and reads it here after the sequence has begun, by a
+/// read-modify-write that is acquire and release; one that does not count passes 1. Linux: folio_needs_cow_for_dma().
 template <host_page Page>
 [[nodiscard]] bool page_needs_cow_for_dma(Page& page, std::size_t space_pins) noexcept {
   return space_pins != 0 && page_dma_pinned(page);
@@ -89,16 +88,17 @@ enum class fork_result : unsigned char {
 };
 
 /// Decides and does it for one page, under the lock of the parent's entry, with the write_protect_seq active. The entry
-/// is write-protected first; if the page is pinned, `copy(page)` makes the child's copy while no thread of the parent
-/// can write through the mapping, so of the parent's own writes the copy shows one instant, and the entry becomes
-/// writable again.
+/// has `writable()`, `write_protect()` and `make_writable()`. It is write-protected first; if the page is pinned,
+/// `copy(page)` makes the child's copy while no thread of the parent can write through the mapping, so of the parent's
+/// own writes the copy shows one instant, and the entry becomes writable again if it was.
 template <host_page Page, class Entry, class Copy>
 [[nodiscard]] fork_result fork_page(Page& page, Entry& entry, std::size_t space_pins, Copy copy) {
   static_assert(exclusive_page<Page>,
                 "pinref: fork_page needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
   using traits = page_traits<Page>;
   Page& head = compound_head(page);
-  const bool was_writable = entry.write_protect();
+  const bool was_writable = entry.writable();
+  (void)entry.write_protect();
   if (traits::exclusive(head)) {
     if (page_needs_cow_for_dma(head, space_pins)) {
       copy(page);

@@ -13,13 +13,14 @@
 ///
 /// Example:
 ///
-///     pinref::layout_gate gate;                                  // the object's; its fault_in enters by it
-///     auto done = pinref::break_layout(object, gate, first, last, {.until = pinref::deadline::in(1'000'000'000)});
-///     if (done == pinref::break_result::broken) free_blocks(first, last);
+///     pinref::layout_gate<> gate;                                // the object's; its fault_in enters by it
+///     auto done = pinref::break_layout(object, gate, first, last, [&] { free_blocks(first, last); },
+///                                      {.until = pinref::deadline::in(1'000'000'000)});
+///     if (done == pinref::break_result::timed_out) try_again_later();
 ///
 /// The object: `unmap(first, last)` removes every mapping of the range, under the lock that its fault_in takes;
-/// `busy_in(first, last)` returns the first page in [first, last] that is not `page_idle`, with a reference or lock
-/// that keeps it a page of the object as the host needs, or null. The range is scanned in batches.
+/// `busy_in(first, last)` returns the first page in [first, last] that is not `page_idle`, or null. It takes no
+/// reference to it, which would keep it busy: pages of the object stay its pages until `then` takes them away.
 ///
 /// Source: Linux dax_layout_busy_page(), dax_break_layout(); xfs_break_dax_layouts().
 
@@ -92,7 +93,8 @@ struct break_options {
 
 /// Unmaps [first, last] and waits until no page of it is busy, with the gate closed throughout. On success the caller
 /// owns the range until it lets the gate open again: the gate stays closed for `then()`, which takes the blocks away,
-/// and opens afterwards. On failure it opens at once. May block. Scans at most `batch` indices at a time.
+/// and opens afterwards. On failure it opens at once, and the range stays unmapped. May block. Asks `busy_in` for at
+/// most `batch` indices at a time; `batch` is above zero.
 template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
 [[nodiscard]] break_result break_layout(Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
                                         const break_options<GivenUp>& options = {}, std::size_t batch = 16) {

@@ -22,6 +22,8 @@
 #include <cstddef>
 
 #include "pinref/page/page.hpp"
+#include "pinref/ref/deadline.hpp"
+#include "pinref/ref/wait_canceller.hpp"
 
 namespace pinref {
 
@@ -52,28 +54,35 @@ template <host_page Page>
 }
 
 enum class migrate_result : unsigned char {
-  migrated,  ///< the target holds the data and the references
-  busy,      ///< pinned: a device knows the page by its address; try later
-  timed_out  ///< a reference nobody accounts for did not go before the deadline
+  migrated,   ///< the target holds the data and the references
+  busy,       ///< a device may know the page by its address, or it has fewer references than expected; nothing changed
+  timed_out,  ///< a reference nobody accounts for did not go before the deadline; nothing changed
+  given_up    ///< cancelled; nothing changed
 };
 
 /// Moves a page's data and `expected` references to `target`, a dead page of the caller's, by `move(from, to)`, which
-/// also swings what points to it. Transient references are waited for until the deadline; a pin ends it at once. The
-/// source stays frozen, and is the caller's to free. May block.
-template <host_page Page, class Move>
+/// also swings what points to it. References beyond those are waited for until the deadline; a pin that is seen before
+/// or after the wait ends it. The source stays frozen, and is the caller's to free. May block.
+template <host_page Page, class Move, class GivenUp = never_gives_up>
 [[nodiscard]] migrate_result migrate_page(Page& page, Page& target, std::size_t expected, Move move,
-                                          const deadline& until = deadline::passed()) {
+                                          const deadline& until = deadline::passed(), GivenUp given_up = {}) {
   using traits = page_traits<Page>;
-  auto& ref = traits::ref(compound_head(page));
+  Page& from = compound_head(page);
+  Page& to = compound_head(target);
+  if (page_immortal(from)) return migrate_result::busy;
+  auto& ref = traits::ref(from);
   for (;;) {
     if (ref.freeze(expected)) {
-      move(page, target);
-      traits::ref(target).reset(expected);
+      move(from, to);
+      traits::ref(to).reset(expected);
       return migrate_result::migrated;
     }
-    if (page_dma_pinned(page)) return migrate_result::busy;
-    if (ref.wait_until_idle(expected, until) != wait_result::reached) return migrate_result::timed_out;
+    if (page_dma_pinned(from)) return migrate_result::busy;
     if (ref.snapshot().references() < static_cast<long long>(expected)) return migrate_result::busy;
+    if (until.left() <= 0) return migrate_result::timed_out;
+    const wait_result waited = ref.wait_until_idle(expected, until, given_up);
+    if (waited == wait_result::timed_out) return migrate_result::timed_out;
+    if (waited == wait_result::given_up) return migrate_result::given_up;
   }
 }
 

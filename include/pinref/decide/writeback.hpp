@@ -12,8 +12,9 @@
 ///
 /// Example:
 ///
-///     pinref::writeback_result done = pinref::writeback_page(page, mappings, pinref::if_pinned::skip,
-///                                                            [&](frame& p) { return write_block(p); });
+///     pinref::writeback_result done = pinref::writeback_page(
+///         page, mappings, pinref::if_pinned::bounce,
+///         [&](frame& p, bool from_copy) { return from_copy ? write_copy(p) : write_block(p); });
 ///
 /// The host's reverse map gives the mappings of a page. `for_each_mapping(page, visit)` calls `visit(entry)` for each;
 /// an entry has `lock()`, `unlock()`, `maps(page)` (still, under its lock), and `write_protect()`, which returns
@@ -58,9 +59,8 @@ struct pins_by_bias {
   }
 };
 
-/// Derives pins as the page's mapcount minus the mappings counted on the walk, for hosts that let a pin raise the
-/// mapcount
-/// (`page_traits<Page>::mapcount(page)`). Precondition: nothing maps or unmaps the page during the walk. Otherwise an
+/// Derives pins as the page's mapcount minus the mappings counted on the walk, for hosts that let a pin raise
+/// `page_traits<Page>::mapcount(page)`. Precondition: nothing maps or unmaps the page during the walk. Otherwise an
 /// entry cleared before its mapcount is dropped looks like a pin (phantom), and one that is dropped after it was
 /// counted hides a pin (masked), which loses data. Without such a lock use pins_by_bias.
 struct pins_by_mapcount {
@@ -94,7 +94,7 @@ template <class Page, reverse_map<Page> Map, class Pins = pins_by_bias>
 enum class if_pinned : unsigned char {
   skip,          ///< leave it dirty, come again later
   bounce,        ///< write a copy, so that what goes out is at least one instant for the disk; the page stays dirty
-  wait,          ///< wait for the pins to go, until the deadline; then as skip
+  wait,          ///< wait for the pins to go, until the deadline or until given up; then as skip
   write_anyway,  ///< write it as it is, torn perhaps; the page stays dirty
 };
 
@@ -107,40 +107,44 @@ enum class writeback_result : unsigned char {
   write_failed  ///< `write` returned false: dirty still
 };
 
-/// Writes a page back under its lock. `write(page, from_copy)` stores it and returns whether that worked; it is told to
-/// copy first by `from_copy`. The dirty bit is cleared before the question and the data is read after it, so a device's
-/// owner that finishes meanwhile is seen pinned, or finds the bit clear and sets it again. May block.
-template <class Page, reverse_map<Page> Map, class Write>
+/// Writes a page, the whole of a compound one, back under its lock. `write(head, from_copy)` stores it and returns
+/// whether that worked; it is told to copy first by `from_copy`. The dirty bit is cleared before the question and the
+/// data is read after it, so a device's owner that finishes meanwhile is seen pinned, or finds the bit clear and sets
+/// it again. A page that is pinned anew after each wait ends as skipped once the deadline has passed. May block.
+template <class Page, reverse_map<Page> Map, class Write, class GivenUp = never_gives_up>
 [[nodiscard]] writeback_result writeback_page(Page& page, Map& mappings, if_pinned policy, Write write,
-                                              const deadline& until = deadline::never()) {
+                                              const deadline& until = deadline::never(), GivenUp given_up = {}) {
   static_assert(lockable_page<Page>, "pinref: writeback needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(cleanable_page<Page>,
                 "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");
   using traits = page_traits<Page>;
+  Page& head = compound_head(page);
   for (;;) {
-    traits::lock(page);
+    traits::lock(head);
     bool written = false;
-    const mkclean_result before = page_mkclean(page, mappings, written);
-    if (before == mkclean_result::truncated) {
-      traits::unlock(page);
+    if (page_mkclean(head, mappings, written) == mkclean_result::truncated) {
+      traits::unlock(head);
       return writeback_result::truncated;
     }
-    const bool was_dirty = traits::clear_dirty(page);
+    const bool was_dirty = traits::clear_dirty(head);
     if (!was_dirty && !written) {
-      traits::unlock(page);
+      traits::unlock(head);
       return writeback_result::clean;
     }
-    const bool pinned = page_dma_pinned(page);
+    // Asked again: what page_mkclean was told is older than the clearing of the bit.
+    const bool pinned = page_dma_pinned(head);
     if (pinned && (policy == if_pinned::skip || policy == if_pinned::wait)) {
-      traits::set_dirty(page);
-      traits::unlock(page);
+      traits::set_dirty(head);
+      traits::unlock(head);
       // Without the lock, so that a device's owner can mark the page and leave.
-      if (policy == if_pinned::wait && wait_until_unpinned(page, until) == wait_result::reached) continue;
+      if (policy == if_pinned::wait && until.left() > 0 &&
+          wait_until_unpinned(head, until, given_up) == wait_result::reached)
+        continue;
       return writeback_result::skipped;
     }
-    const bool stored = write(page, pinned && policy == if_pinned::bounce);
-    if (pinned || !stored) traits::set_dirty(page);
-    traits::unlock(page);
+    const bool stored = write(head, pinned && policy == if_pinned::bounce);
+    if (pinned || !stored) traits::set_dirty(head);
+    traits::unlock(head);
     if (!stored) return writeback_result::write_failed;
     return pinned ? writeback_result::kept_dirty : writeback_result::written;
   }

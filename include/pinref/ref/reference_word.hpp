@@ -20,6 +20,7 @@ namespace pinref {
 template <class Ref>
 concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   typename Ref::layout;
+  typename Ref::sync;
   { Ref::max_references_at_once } -> std::convertible_to<std::size_t>;
   { Ref::max_pins_at_once } -> std::convertible_to<std::size_t>;
   { ref.reset(n) }

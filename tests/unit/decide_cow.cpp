@@ -1,0 +1,312 @@
+#include <doctest/doctest.h>
+
+#include <utility>
+
+#include "pinref/decide/copy_on_write.hpp"
+#include "pinref/gup/gup.hpp"
+#include "pinref/gup/write_protect_seq.hpp"
+#include "storage_host.hpp"
+
+using pinref::can_reuse;
+using pinref::foll;
+using pinref::fork_result;
+using pinref::gup_error;
+using pinref::release_result;
+using pinref::reuse_rule;
+using pinref::take_result;
+
+TEST_CASE_TEMPLATE("sole_user reuses a page that one mapping or one swap entry uses, whoever holds it", Host,
+                   ALL_HOSTS) {
+  for (const bool compound : {false, true}) {
+    Host host;
+    auto& head = compound ? host.compound() : host.small();
+    auto& asked = compound ? host.nth(head, 3) : head;
+    auto& users = host.marks(head).users;
+    const auto reusable = [&] { return can_reuse<reuse_rule::sole_user>(asked); };
+    CHECK_FALSE(reusable());
+    users.map();
+    CHECK(reusable());
+    REQUIRE(pinref::get_page(asked, 5) == take_result::taken);
+    REQUIRE(pinref::try_pin_page(asked) == take_result::taken);
+    CHECK(reusable());
+    users.map();
+    CHECK_FALSE(reusable());
+    users.map_to_swap();
+    CHECK_FALSE(reusable());
+    CHECK_FALSE(users.unmap());
+    CHECK(reusable());
+    users.swap_to_map();
+    CHECK(reusable());
+  }
+}
+
+TEST_CASE_TEMPLATE("the locked form frees a swap entry that is only a copy on disk, and nothing else", Host, ALL_HOSTS) {
+  Host host;
+  auto& page = host.small();
+  auto& users = host.marks(page).users;
+  int freed = 0;
+  const auto free_swap = [&](auto& head) {
+    CHECK(&head == &page);
+    CHECK_FALSE(users.swap_free());
+    ++freed;
+  };
+  users.map();
+  CHECK(pinref::can_reuse_locked(page, free_swap));
+  CHECK(freed == 0);
+  users.swap_dup();
+  CHECK_FALSE(can_reuse<reuse_rule::sole_user>(page));
+  CHECK(pinref::can_reuse_locked(page, free_swap));
+  CHECK(freed == 1);
+  users.swap_dup();
+  users.map();
+  CHECK_FALSE(pinref::can_reuse_locked(page, free_swap));
+  CHECK(freed == 1);
+}
+
+TEST_CASE_TEMPLATE("sole_reference reuses a page that nobody else holds, in any mode", Host, ALL_HOSTS) {
+  for (const bool compound : {false, true}) {
+    Host host;
+    auto& head = compound ? host.compound() : host.small();
+    auto& asked = compound ? host.nth(head, 3) : head;
+    CHECK(can_reuse<reuse_rule::sole_reference>(asked));
+    REQUIRE(pinref::get_page(asked) == take_result::taken);
+    CHECK_FALSE(can_reuse<reuse_rule::sole_reference>(asked));
+    CHECK(can_reuse<reuse_rule::sole_reference>(asked, 2));
+    CHECK(pinref::put_page(asked) == release_result::released);
+    REQUIRE(pinref::try_pin_page(asked) == take_result::taken);
+    CHECK_FALSE(can_reuse<reuse_rule::sole_reference>(asked));
+    CHECK(pinref::unpin_user_page(asked) == release_result::released);
+    CHECK(can_reuse<reuse_rule::sole_reference>(asked));
+  }
+}
+
+TEST_CASE_TEMPLATE("exclusive_mark reuses a page by its mark alone, however many hold or use it", Host, ALL_HOSTS) {
+  Host host;
+  auto& head = host.compound();
+  host.marks(head).users.map();
+  host.marks(head).users.map();
+  REQUIRE(pinref::try_pin_page(head) == take_result::taken);
+  CHECK(can_reuse<reuse_rule::exclusive_mark>(host.nth(head, 2)));
+  host.marks(head).exclusive = false;
+  CHECK_FALSE(can_reuse<reuse_rule::exclusive_mark>(host.nth(head, 2)));
+}
+
+TEST_CASE_TEMPLATE("a page outside all counting, as the zero page is, is never reused", Host, FOREIGN_HOSTS) {
+  Host host;
+  auto& zero = host.small();
+  zero.immortal = true;
+  zero.marks.users.map();
+  CHECK_FALSE(can_reuse<reuse_rule::sole_user>(zero));
+  CHECK_FALSE(can_reuse<reuse_rule::sole_reference>(zero));
+  CHECK_FALSE(can_reuse<reuse_rule::exclusive_mark>(zero));
+  CHECK_FALSE(pinref::page_needs_cow_for_dma(zero, 1));
+}
+
+TEST_CASE_TEMPLATE("a fork copies an exclusive page that is pinned, and shares every other", Host, ALL_HOSTS) {
+  for (const bool compound : {false, true}) {
+    for (const bool writable : {false, true}) {
+      CAPTURE(compound);
+      CAPTURE(writable);
+      Host host;
+      support::mapped_object<typename Host::page> object;
+      auto& head = object.put_in(0, compound ? host.compound() : host.small());
+      auto& page = compound ? host.nth(head, 3) : head;
+      auto& entry = object.map(head, writable);
+      int copies = 0;
+      const auto copy = [&](auto& copied) {
+        CHECK(&copied == &page);
+        CHECK_FALSE(entry.writable());
+        ++copies;
+      };
+      REQUIRE(pinref::try_pin_page(page) == take_result::taken);
+      CHECK(pinref::page_needs_cow_for_dma(page, 1));
+      CHECK_FALSE(pinref::page_needs_cow_for_dma(page, 0));
+      CHECK(pinref::fork_page(page, entry, 1, copy) == fork_result::copied);
+      CHECK(copies == 1);
+      CHECK(host.marks(head).exclusive);
+      CHECK(entry.writable() == writable);
+
+      // Another space's pins are none of this one's.
+      CHECK(pinref::fork_page(page, entry, 0, copy) == fork_result::shared);
+      host.marks(head).exclusive = true;
+      if (writable) entry.make_writable();
+
+      CHECK(pinref::unpin_user_page(page) == release_result::released);
+      CHECK_FALSE(pinref::page_needs_cow_for_dma(page, 1));
+      CHECK(pinref::fork_page(page, entry, 1, copy) == fork_result::shared);
+      CHECK(copies == 1);
+      CHECK_FALSE(host.marks(head).exclusive);
+      CHECK_FALSE(entry.writable());
+      // A second fork of a page that is shared already.
+      CHECK(pinref::fork_page(page, entry, 1, copy) == fork_result::shared);
+      CHECK_FALSE(host.marks(head).exclusive);
+    }
+  }
+}
+
+TEST_CASE("share_count counts users by both ways, tells the last of either, and keeps the sum in a transfer") {
+  pinref::share_count<> users;
+  CHECK(users.sum() == 0);
+  users.map();
+  users.map();
+  users.swap_dup();
+  CHECK(users.sum() == 3);
+  CHECK(users.mappings() == 2);
+  CHECK(users.swap_entries() == 1);
+  users.map_to_swap();
+  CHECK(users.sum() == 3);
+  CHECK(users.mappings() == 1);
+  CHECK(users.swap_entries() == 2);
+  users.swap_to_map();
+  CHECK(users.mappings() == 2);
+  CHECK_FALSE(users.unmap());
+  CHECK_FALSE(users.swap_free());
+  CHECK(users.unmap());
+  users.swap_dup();
+  CHECK(users.swap_free());
+  CHECK(users.sum() == 0);
+}
+
+TEST_CASE("swap_slot gives its value only while one is set") {
+  pinref::swap_slot<> slot;
+  std::uint64_t value = 7;
+  CHECK_FALSE(slot.get(value));
+  CHECK(value == 7);
+  slot.set(42);
+  CHECK(slot.get(value));
+  CHECK(value == 42);
+  slot.clear();
+  CHECK_FALSE(slot.get(value));
+  slot.set(43);
+  CHECK(slot.get(value));
+  CHECK(value == 43);
+}
+
+namespace {
+
+// An address space of one page that can fork, copies on write by `Rule`, and answers a pin through gup. What it maps
+// holds a reference and is a user of the page.
+template <class Host, reuse_rule Rule>
+struct cow_space {
+  using page_type = typename Host::page;
+  using page = page_type;
+  static constexpr std::size_t page_size = 4096;
+  static constexpr bool marks = Rule == reuse_rule::exclusive_mark;
+
+  explicit cow_space(Host& of) : host(of) {}
+
+  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll flags) const {
+    if (entry.mapped == nullptr || (pinref::has(flags, foll::write) && !entry.writable())) return {};
+    return {entry.mapped, entry.writable()};
+  }
+  bool recheck(std::uintptr_t, const pinref::mapping<page>& seen) const {
+    return entry.mapped == seen.page && entry.writable() == (seen.token != 0);
+  }
+  template <class Use>
+  gup_error fault_in(std::uintptr_t, foll flags, Use use) {
+    if (pinref::has(flags, foll::write)) write_fault();
+    // A page that is shared is not pinned, not even by a reader: it gets a copy.
+    else if (marks && !host.marks(*entry.mapped).exclusive)
+      copy();
+    return use(pinref::mapping<page>{entry.mapped, entry.writable()});
+  }
+  auto& fork_seq() { return seq; }
+
+  void map(page& p, bool writable) {
+    entry.mapped = &p;
+    entry.may_write = writable;
+    host.marks(p).users.map();
+  }
+  void unmap() {
+    page& p = *std::exchange(entry.mapped, nullptr);
+    (void)host.marks(p).users.unmap();
+    (void)pinref::put_page(p);
+  }
+
+  void fork_to(cow_space& child, std::size_t pins) {
+    page& p = *entry.mapped;
+    seq.begin();
+    bool shared = true;
+    if constexpr (marks)
+      shared = pinref::fork_page(p, entry, pins, [&](page&) { child.map(host.small(), false); }) == fork_result::shared;
+    else
+      entry.write_protect();
+    if (shared) {
+      REQUIRE(pinref::get_page(p) == take_result::taken);
+      child.map(p, false);
+    }
+    seq.end();
+  }
+
+  // A write through the mapping: the page it lands in.
+  page& write() {
+    if (!entry.writable()) write_fault();
+    return *entry.mapped;
+  }
+
+  void write_fault() {
+    if (can_reuse<Rule>(*entry.mapped))
+      entry.make_writable();
+    else
+      copy();
+  }
+
+  void copy() {
+    page& fresh = host.small();
+    unmap();
+    map(fresh, true);
+  }
+
+  Host& host;
+  pinref::write_protect_seq<> seq;
+  support::object_entry<page> entry;
+};
+
+// A3.1: the owner pins for writing and its entry becomes read-only; a scanner holds a reference and the page lock as the
+// owner writes. Does the device keep writing where the owner looks?
+template <class Host, reuse_rule Rule>
+bool owner_keeps_its_page() {
+  Host host;
+  cow_space<Host, Rule> owner{host};
+  owner.map(host.small(), true);
+  typename Host::page* pinned = nullptr;
+  REQUIRE(pinref::pin_user_pages_fast(owner, 0, 1, foll::write, &pinned).ok());
+  owner.entry.write_protect();
+  using traits = pinref::page_traits<typename Host::page>;
+  REQUIRE(pinref::try_get_page(*pinned) == take_result::taken);
+  traits::lock(*pinned);
+  const bool kept = &owner.write() == pinned;
+  traits::unlock(*pinned);
+  CHECK(pinref::put_page(*pinned) == release_result::released);
+  CHECK(pinref::unpin_user_page(*pinned) != release_result::underflow);
+  return kept;
+}
+
+// CVE-2020-29374: a child pins the page it shares for reading, unmaps it, and the parent writes a secret. Does the child
+// read it through its pin?
+template <class Host, reuse_rule Rule>
+bool child_reads_the_secret() {
+  Host host;
+  cow_space<Host, Rule> parent{host}, child{host};
+  parent.map(host.small(), true);
+  parent.fork_to(child, 0);
+  REQUIRE(child.entry.mapped == parent.entry.mapped);
+  typename Host::page* pinned = nullptr;
+  REQUIRE(pinref::pin_user_pages_fast(child, 0, 1, foll::none, &pinned).ok());
+  child.unmap();
+  const bool leaks = &parent.write() == pinned;
+  CHECK(pinref::unpin_user_page(*pinned) != release_result::underflow);
+  return leaks;
+}
+
+// The marks are looked at by gup wherever the page has them; the older rules know of none.
+template <class Layout>
+struct unmarked : support::foreign<Layout> {};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("A3.1, A3.3: the exclusive mark keeps the owner's page and the parent's secret", Host, ALL_HOSTS) {
+  CHECK(owner_keeps_its_page<Host, reuse_rule::exclusive_mark>());
+  CHECK_FALSE(child_reads_the_secret<Host, reuse_rule::exclusive_mark>());
+}
