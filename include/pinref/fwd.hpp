@@ -41,6 +41,9 @@ template <class Sync = std_sync>
 class wait_canceller;
 template <class Layout = bias64, class Sync = std_sync>
 class page_ref;
+struct hot_sync;
+template <class Layout = bias64, class Sync = hot_sync, unsigned Threads = 64>
+class hot_ref;
 
 // page/
 enum class hold : unsigned char;

@@ -11,7 +11,7 @@
 /// Floors, each including only lower ones:
 ///
 ///     word/     what the bits mean               bias64, bias32, split
-///     ref/      the atomic word                  page_ref
+///     ref/      the atomic word                  page_ref, hot_ref
 ///     page/     the host's page                  page_traits, get_page, put_page, page_dma_pinned
 ///     gup/      many pages of an address space   pin_user_pages, unpin_user_pages_dirty_lock
 ///     hold/     who holds                        page_ptr, page_pin, pinned_range, pin_owner
@@ -48,6 +48,8 @@
 #include "pinref/hold/pinned_range.hpp"
 #include "pinref/page/page.hpp"
 #include "pinref/page/page_traits.hpp"
+#include "pinref/ref/hot_ref.hpp"
+#include "pinref/ref/hot_sync.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
 #include "pinref/ref/result.hpp"

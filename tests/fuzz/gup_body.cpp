@@ -184,7 +184,10 @@ class machine {
     begin_operation("map");
     const std::size_t first = choices_.below(nr_pages), choice = choices_.byte();
     const std::size_t n = choice % 3 == 0 ? std::min<std::size_t>(2 + choice / 3 % 7, nr_pages - first) : 1;
-    const auto is = static_cast<support::kind>(choice / 32 % 4);
+    constexpr support::kind kinds[] = {
+        support::kind::ordinary,       support::kind::ordinary, support::kind::ordinary,       support::kind::device,
+        support::kind::transient_only, support::kind::device,   support::kind::transient_only, support::kind::immortal};
+    const support::kind is = kinds[choice / 32];
     for (std::size_t i = first; i != first + n; ++i) {
       // A page whose mapping is elsewhere, or whose slot is taken, is not free for this one.
       if (!model_.unused(i) || model_.slots[i].page >= 0) return;
@@ -234,14 +237,16 @@ class machine {
     model_page& modelled = model_.pages[target];
     if (modelled.head != target || modelled.is == support::kind::immortal) return;
     page& real = space_.pages[target];
-    if (modelled.frozen) {
-      const std::size_t n = 1 + choices_.below(3);
+    if (modelled.frozen != 0) {
+      const auto n = static_cast<std::size_t>(may_over_put() ? 1 + choices_.below(3) : modelled.frozen);
       real.ref.unfreeze(n);
       modelled.word.begin(n);
-      modelled.frozen = false;
+      modelled.frozen = 0;
     } else if (modelled.word.alive() && modelled.word.own_references() > 0) {
       const auto n = static_cast<number>(modelled.word.own_references());
-      expect(real.ref.freeze(n), modelled.frozen = modelled.word.freeze(n), "freeze");
+      const bool done = modelled.word.freeze(n);
+      if (done) modelled.frozen = n;
+      expect(real.ref.freeze(n), done, "freeze");
     }
   }
 
@@ -346,15 +351,16 @@ class machine {
     std::vector<gup_error> all;
     constexpr foll callers =
         foll::write | foll::longterm | foll::force | foll::nofault | foll::fast_only | foll::interruptible | foll::all;
-    if ((static_cast<unsigned>(given.flags) & ~static_cast<unsigned>(callers)) != 0) all.push_back(gup_error::bad_flags);
+    if ((static_cast<unsigned>(given.flags) & ~static_cast<unsigned>(callers)) != 0)
+      all.push_back(gup_error::bad_flags);
     if (has(given.flags, foll::longterm) && !pins) all.push_back(gup_error::bad_flags);
     if (holds && given.null) all.push_back(gup_error::null_pages);
     if (given.n == 0) all.push_back(gup_error::no_pages);
     constexpr std::uintptr_t size = space_type::page_size;
     if (given.start % size != 0) all.push_back(gup_error::misaligned);
     // Whole pages from the start to the end of all addresses.
-    const std::uintptr_t fit = (std::numeric_limits<std::uintptr_t>::max() - given.start) / size +
-                               (given.start % size == 0 ? 1 : 0);
+    const std::uintptr_t fit =
+        (std::numeric_limits<std::uintptr_t>::max() - given.start) / size + (given.start % size == 0 ? 1 : 0);
     if (given.n > fit)
       all.push_back(gup_error::address_overflow);
     else if (given.start < space_type::base || given.start - space_type::base + given.n * size > nr_pages * size)
@@ -384,6 +390,7 @@ class machine {
   record& free_record() {
     record& chosen = records_[choices_.below(nr_records)];
     release(chosen);
+    sweep();
     std::fill(std::begin(chosen.pages), std::end(chosen.pages), mark());
     return chosen;
   }
@@ -405,11 +412,10 @@ class machine {
     injection inject = pick_injection();
     arm(inject);
     page** const pages = given.null ? nullptr : out.pages;
-    const gup_result seen =
-        pins ? (fast ? pinref::pin_user_pages_fast(space_, given.start, given.n, given.flags, pages)
-                     : pinref::pin_user_pages(space_, given.start, given.n, given.flags, pages))
-             : (fast ? pinref::get_user_pages_fast(space_, given.start, given.n, given.flags, pages)
-                     : pinref::get_user_pages(space_, given.start, given.n, given.flags, pages));
+    const gup_result seen = pins ? (fast ? pinref::pin_user_pages_fast(space_, given.start, given.n, given.flags, pages)
+                                         : pinref::pin_user_pages(space_, given.start, given.n, given.flags, pages))
+                                 : (fast ? pinref::get_user_pages_fast(space_, given.start, given.n, given.flags, pages)
+                                         : pinref::get_user_pages(space_, given.start, given.n, given.flags, pages));
     out.pins = pins;
     if (!refuses(refusals(given, pins, true), seen))
       expect(seen, model_.gup(given.slot(), given.n, given.flags, pins, fast, inject, out.model), "gup");
@@ -630,7 +636,7 @@ class machine {
       case 3:
         return expect(pinref::add_pin(real, n), model_.take(index, n, true), "add_pin");
       case 4:
-        if (!may_over_put() && static_cast<long long>(n) > word.own_references()) return;
+        if (!may_over_put()) return;
         return expect(pinref::put_page(real, n), model_.drop(index, n, false), "put_page");
       case 5:
         return expect(pinref::unpin_user_page(real), model_.drop(index, 1, true), "unpin_user_page");
@@ -871,8 +877,7 @@ class machine {
         expect(word.zone() != pinref::zone::dead, wanted.word.alive(), "a page alive");
         expect(static_cast<long long>(word.references()), wanted.word.references(), "references of a page");
         expect(static_cast<long long>(word.pins()), wanted.word.pins(), "pins of a page");
-        if (wanted.word.honest() && wanted.word.own_pins() != 0)
-          expect(word.maybe_pinned(), true, "a pinned page");
+        if (wanted.word.honest() && wanted.word.own_pins() != 0) expect(word.maybe_pinned(), true, "a pinned page");
       }
       expect(seen.freed, static_cast<std::uint8_t>(wanted.freed), "how often a page was freed");
       expect(seen.idled, static_cast<std::uint16_t>(wanted.idled), "how often a page became idle");
@@ -927,7 +932,7 @@ void run_gup(std::span<const std::uint8_t> bytes) {
       return machine<lockable<pinref::page_ref<support::split8>>>(split8_rules, choices).run();
     default:
       return machine<lockable<pinref::accounted_ref<pinref::page_ref<support::bias8_exact>>>>(bias8_exact_rules,
-                                                                                               choices)
+                                                                                              choices)
           .run();
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// A host with pages, mappings, an object and owners in plain integers, and what every call on it must do. Pages and slots
-// are indices; -1 is none.
+// A host with pages, mappings, an object and owners in plain integers, and what every call on it must do. Pages and
+// slots are indices; -1 is none.
 
 #include <array>
 #include <cstddef>
@@ -42,7 +42,7 @@ struct model_page {
   kind is = kind::ordinary;
   std::size_t head = 0;
   std::size_t pages = 1;  // of a head
-  bool frozen = false;
+  number frozen = 0;      // with so many references
   bool dirty = false;
   unsigned locks = 0;  // how often the page lock was taken
   unsigned freed = 0;
@@ -79,13 +79,18 @@ class gup_model {
   [[nodiscard]] model_page& head(int page) { return pages[pages[at(page)].head]; }
   [[nodiscard]] bool alive(int page) { return head(page).word.alive(); }
   /// Nobody has it and nobody froze it: a new life may begin.
-  [[nodiscard]] bool unused(std::size_t page) { return !alive(static_cast<int>(page)) && !pages[pages[page].head].frozen; }
+  [[nodiscard]] bool unused(std::size_t page) {
+    return !alive(static_cast<int>(page)) && pages[pages[page].head].frozen == 0;
+  }
 
   void map(std::size_t first, std::size_t n, kind is, bool writable) {
     for (std::size_t i = 0; i != n; ++i) {
       pages[first + i].head = first;
       slots[first + i] = {static_cast<int>(first + i), writable, n - i, first};
     }
+    // The host makes a new descriptor.
+    pages[first].dirty = false;
+    pages[first].locks = 0;
     begin(first, n, is);
   }
 

@@ -12,14 +12,14 @@ using number = unsigned long long;
 
 /// What a layout promises. All in references, but for `most_pins`.
 struct word_rules {
-  long long limit;         // the first sum that does not fit
+  long long limit;         // the largest sum that fits
   long long bias;          // what a pin is worth; 0 where pins have a word of their own
   bool exact;              // pins are told from references
   number most_references;  // in one call
   number most_pins;        // in one call
 };
 
-// Of a word of b bits for t takers: limit 2^(b-1), at most 2^(b-4) / t in one call.
+// Of a word of b bits for t takers: sums up to 2^(b-1), at most 2^(b-4) / t in one call.
 inline constexpr word_rules bias8_rules{128, 8, false, 16, 2};
 inline constexpr word_rules bias8_exact_rules{128, 16, true, 16, 1};
 inline constexpr word_rules split8_rules{128, 0, true, 16, 16};
@@ -41,7 +41,7 @@ class word_model {
     if (n > most(pin)) return take_result::overflow;
     if (!alive_) return take_result::dead;
     const long long worth = static_cast<long long>(n) * (pin ? pin_worth() : 1);
-    if (holders_ + worth >= rules_.limit) return take_result::overflow;
+    if (holders_ + worth > rules_.limit) return take_result::overflow;
     holders_ += worth;
     (pin ? own_pins_ : own_references_) += static_cast<long long>(n);
     if (pin) acquired_ += n;
@@ -54,7 +54,7 @@ class word_model {
     if (n > most(pin)) return release_result::underflow;
     const auto count = static_cast<long long>(n);
     const long long worth = count * (pin ? pin_worth() : 1);
-    if (!alive_) return release_result::underflow;
+    if (!alive_) return n == 0 ? release_result::released : release_result::underflow;
     if (split() && pin && split_pins() < count) return release_result::underflow;
     if (worth > holders_) {
       // Only after a reference was put that nobody had: the pin count of its own has gone down by then.

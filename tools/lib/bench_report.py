@@ -135,7 +135,7 @@ def page(results, compiled, compiler):
     dead = {f"{scheme}, {threads}T": [results.median(f"dead_share_{share}", scheme, threads) for share in shares]
             for scheme in ("linux_small", "bias64", "bias64_scan") for threads in (1, 2)}
     hot = {scheme: [results.median("get_put", scheme, threads, "ns") for threads in (1, 2)]
-           for scheme in [*schemes, "std_weak_lock", "std_shared_mutex", "liburcu"]}
+           for scheme in [*schemes, "hot", "std_weak_lock", "std_shared_mutex", "liburcu"]}
     words = "Time over that of the bare pair, one unchecked locked add and one subtract, in the neighbouring slice"
     body = [
         section("Get and put", words + ": one page that all threads share. The black line spans the quartiles.",
@@ -155,7 +155,7 @@ def page(results, compiled, compiler):
                               "pair on as many live pages.",
                 lines([f"{share} %" for share in shares], dead, "dead", "over bare")),
         section("Hot page", "Nanoseconds for a get and put of one page that all threads share, those of all threads "
-                            "counted together. The hot-page mode is absent.",
+                            "counted together.",
                 lines([1, 2], hot, "threads", "ns")),
         section("Size", "Bytes of the reference word of a page.",
                 bars([(name, [(float(results.facts[f"bytes_per_page_{name}"]),) * 3]) for name in ("bias32", "bias64")],

@@ -41,6 +41,8 @@ KEYS = {
     "sole_put_vs_bare": ("last_put", "bias64_sole", 1, "ratio"),
     "range512_per_page_vs_bare": ("range_2m_512", "bias64_folio", 1, "ratio"),
     "batch32_cas_over_pinref": ("batch32", "linux_small", 1, "over"),
+    "hot_get_put_t1_vs_bare": ("get_put", "hot", 1, "ratio"),
+    "hot_get_put_t2_vs_bare": ("get_put", "hot", 2, "ratio"),
     "weak_lock_t1_over_pinref": ("get_put", "std_weak_lock", 1, "over"),
     "weak_lock_t2_over_pinref": ("get_put", "std_weak_lock", 2, "over"),
     "liburcu_t1_over_pinref": ("get_put", "liburcu", 1, "over"),
@@ -74,7 +76,7 @@ COLUMNS = [
 
 # Rows, baselines first. Schemes that a run reports and this list lacks, the real peers, come last.
 ROWS = ["bare", "by_hand", "by_hand_flat", "linux_small", "linux_large", "split", "bias32", "bias64", "bias64_scan",
-        "bias64_sole", "bias64_slow", "bias64_by_run", "bias64_folio"]
+        "bias64_sole", "hot", "bias64_slow", "bias64_by_run", "bias64_folio"]
 
 
 def say(text):
@@ -197,7 +199,7 @@ class Results:
         return [name for name in ROWS if name in found] + sorted(found - set(ROWS))
 
     def absent(self):
-        return self.facts.get("absent", "").split() + ["hot_page"]
+        return self.facts.get("absent", "").split()
 
 
 def number(value):

@@ -19,7 +19,9 @@
 /// The host's reverse map gives the mappings of a page. `for_each_mapping(page, visit)` calls `visit(entry)` for each;
 /// an entry has `lock()`, `unlock()`, `maps(page)` (still, under its lock), and `write_protect()`, which returns
 /// whether the page was written through it since the last time. `truncated(page)` says that the page no longer belongs
-/// to what would be written.
+/// to what would be written. A write fault takes the page lock before it makes an entry writable again, as Linux's
+/// page_mkwrite() does; otherwise a device pinned through it may write while the page is being written, and what goes
+/// out may be torn, though the page is then dirty again.
 ///
 /// Source: the discussion of pins and page_mkclean() on linux-mm, December 2018; Linux clear_page_dirty_for_io().
 

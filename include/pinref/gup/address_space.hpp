@@ -8,10 +8,11 @@
 /// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page
 /// if
 ///   there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
-/// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take; a relaxed
-/// load
-///   is enough, the take orders it. Who changes or clears an entry and then asks `page_dma_pinned` is either seen here
-///   or sees the pin.
+/// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take, which
+/// orders
+///   it: who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees the pin. It is an
+///   acquire load like the look-up if pages are filled after their life begins, because the same entry may map the same
+///   page again.
 /// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked
 /// for
 ///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns

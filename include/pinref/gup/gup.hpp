@@ -195,7 +195,7 @@ class walk {
   static void fill(const seen& entry, page** out, std::size_t n) noexcept {
     out[0] = entry.page;
     if constexpr (numbered_page<page>)
-      for (std::size_t i = 1; i != n; ++i) out[i] = &traits::nth_page(*entry.page, i);
+      for (std::size_t i = 1; i < n; ++i) out[i] = &traits::nth_page(*entry.page, i);
   }
 
   void undo(gup_result& done) noexcept {

@@ -117,7 +117,8 @@ class basic_page_table {
   }
 
   [[nodiscard]] bool recheck(std::uintptr_t address, const mapping<page>& seen) const noexcept {
-    return entries_[index(address)].word.load(std::memory_order_relaxed) == seen.token;
+    // (H7) pairs with (H6): the same entry may map the same frame again, filled anew.
+    return entries_[index(address)].word.load(std::memory_order_acquire) == seen.token;
   }
 
   template <class Use>
@@ -165,7 +166,7 @@ class basic_page_table {
   void set(std::size_t i, page& frame, protection allowed, bool is_huge) noexcept {
     const std::uint64_t bits =
         mapped | present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
-    // (H6) pairs with (H5): a frame is reused, so what it holds now was written after its life began.
+    // (H6) pairs with (H5), (H7): a frame is reused, so what it holds now was written after its life began.
     entries_[i].word.store(arena_.frame_number(frame) << frame_shift | bits, std::memory_order_release);
   }
 

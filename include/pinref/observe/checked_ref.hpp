@@ -109,7 +109,8 @@ class checked_ref : public Ref {
 
   [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0,
                                    call_site where = call_site::current()) noexcept {
-    if (!unbook(references_, n, pins_, misuse_kind::put_of_a_pin, where)) return release_result::underflow;
+    if (n > Ref::max_references_at_once || !unbook(references_, n, pins_, misuse_kind::put_of_a_pin, where))
+      return release_result::underflow;
     return Ref::put(n, idle_level);
   }
   [[nodiscard]] release_result put_sole(std::size_t idle_level = 0, call_site where = call_site::current()) noexcept {
@@ -118,7 +119,8 @@ class checked_ref : public Ref {
   }
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
                                      call_site where = call_site::current()) noexcept {
-    if (!unbook(pins_, n, references_, misuse_kind::unpin_of_a_reference, where)) return release_result::underflow;
+    if (n > Ref::max_pins_at_once || !unbook(pins_, n, references_, misuse_kind::unpin_of_a_reference, where))
+      return release_result::underflow;
     return Ref::unpin(n, idle_level);
   }
 

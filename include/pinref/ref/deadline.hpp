@@ -10,11 +10,24 @@
 ///     page.wait_until_unpinned(pinref::deadline::in(5'000'000));                  // 5 ms from now
 ///     page.wait_until_unpinned(pinref::deadline::at(std::chrono::steady_clock::now() + 1s));
 
-#include <time.h>
-
 #include <cstdint>
 
+#if __STDC_HOSTED__
+#include <time.h>
+#endif
+
 namespace pinref {
+
+/// Nanoseconds of a clock that never goes back. In a freestanding program the host defines it, if it waits at all.
+#if __STDC_HOSTED__
+[[nodiscard]] inline std::int64_t monotonic_now() noexcept {
+  ::timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+#else
+[[nodiscard]] std::int64_t monotonic_now() noexcept;
+#endif
 
 class deadline {
  public:
@@ -25,7 +38,7 @@ class deadline {
   /// This many nanoseconds from now; not above zero is over already.
   [[nodiscard]] static deadline in(std::int64_t nanoseconds) noexcept {
     if (nanoseconds <= 0) return passed();
-    const std::int64_t at = now();
+    const std::int64_t at = monotonic_now();
     return deadline{nanoseconds > most - at ? most : at + nanoseconds};
   }
   /// A time point of std::chrono::steady_clock.
@@ -39,17 +52,11 @@ class deadline {
 
   [[nodiscard]] constexpr bool is_never() const noexcept { return at_ == most; }
   /// Nanoseconds left; not above zero when it is over.
-  [[nodiscard]] std::int64_t left() const noexcept { return at_ == 0 ? 0 : at_ - now(); }
+  [[nodiscard]] std::int64_t left() const noexcept { return at_ == 0 ? 0 : at_ - monotonic_now(); }
 
  private:
   static constexpr std::int64_t most = INT64_MAX;
   constexpr explicit deadline(std::int64_t at) noexcept : at_(at) {}
-
-  [[nodiscard]] static std::int64_t now() noexcept {
-    ::timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
-  }
 
   std::int64_t at_;
 };

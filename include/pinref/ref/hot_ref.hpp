@@ -5,8 +5,8 @@
 ///
 /// A hot page's takes and releases are an add and a plain store to a line that no other thread writes: no locked
 /// operation, nothing to fight over. Only the sum over all threads counts, so a page may be taken on one thread and
-/// released on another. Made *exact* again it is an ordinary page_ref. Whoever reads the sum pays instead: a switch, and
-/// `dma_pinned()` of a hot page, interrupt every running thread once.
+/// released on another. Made *exact* again it is an ordinary page_ref. Whoever reads the sum pays instead: a switch,
+/// and `dma_pinned()` of a hot page, interrupt every running thread once.
 ///
 /// While the page is hot
 /// - whoever made it hot keeps a reference of its own until the page is exact again: nobody is told `last`, `idle` or
@@ -15,8 +15,8 @@
 /// - `freeze` makes it exact, unless others hold it; the waits make it exact;
 /// - its calls must not run in a signal handler that may have interrupted one of them.
 ///
-/// When not to use it: for pages that are merely busy. One word takes 8 bytes; this one takes 24 and, on a page that was
-/// ever hot, a line for each thread. docs/hot-pages.md has the figures.
+/// When not to use it: for pages that are merely busy. One word takes 8 bytes; this one takes 24 and, on a page that
+/// was ever hot, a line for each thread. docs/hot-pages.md has the figures.
 ///
 /// Example:
 ///
@@ -37,6 +37,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "pinref/ref/hot_sync.hpp"
 #include "pinref/ref/page_ref.hpp"
@@ -47,9 +48,17 @@ namespace pinref {
 /// page's word already.
 template <class Word, class Sync>
 struct alignas(64) hot_slot {
-  typename Sync::template atomic<Word> taken{0};
-  typename Sync::template atomic<Word> released{0};
-  typename Sync::template atomic<Word> collected{0};
+  using atomic = typename Sync::template atomic<Word>;
+
+  /// What its owner took and has not released, as far as it is not in the word.
+  [[nodiscard]] Word outstanding() const noexcept {
+    return static_cast<Word>(taken.load(std::memory_order_relaxed) - released.load(std::memory_order_relaxed) -
+                             collected.load(std::memory_order_relaxed));
+  }
+
+  atomic taken{0};
+  atomic released{0};
+  atomic collected{0};
 };
 
 template <class Layout, class Sync, unsigned Threads>
@@ -71,8 +80,8 @@ class hot_ref {
   hot_ref(const hot_ref&) = delete;
   hot_ref& operator=(const hot_ref&) = delete;
 
-  /// Lets every thread count for itself, in `counts`. Precondition: the caller holds a reference, and keeps it until the
-  /// page is exact again; a page has the same `counts` every time. False, and nothing has changed, if there is no
+  /// Lets every thread count for itself, in `counts`. Precondition: the caller holds a reference, and keeps it until
+  /// the page is exact again; a page has the same `counts` every time. False, and nothing has changed, if there is no
   /// barrier for it, somebody waits for holders to leave, or the page has more than 2^26 pins. Order: none. Linux:
   /// percpu_ref_switch_to_percpu().
   [[nodiscard]] bool make_hot(slots& counts) noexcept {
@@ -82,14 +91,14 @@ class hot_ref {
     const word_type now = word_.load();
     if (zones::of(now) != zone::alive || zones::holders(now) > boost / 4) return false;
     if (word_.take(boost) != take_result::taken) return false;
-    // (T3) pairs with (T1), (T2): who counts for itself from here on sees the page, its counts, and a mapping that was
+    // (T1) pairs with (T4), (T5), (T6): who counts for itself from here on sees the page, its counts, and a mapping that was
     // cleared before an exact "not pinned".
     hot_.store(&counts[0], std::memory_order_release);
     return true;
   }
 
-  /// Makes the page an ordinary page_ref. It is one already: `released`. `last`: the reference that should have been kept
-  /// was put, and the caller alone frees the page. Order: as put. Linux: percpu_ref_switch_to_atomic_sync().
+  /// Makes the page an ordinary page_ref. It is one already: `released`. `last`: the reference that should have been
+  /// kept was put, and the caller alone frees the page. Order: as put. Linux: percpu_ref_switch_to_atomic_sync().
   release_result make_exact() noexcept {
     const switching only_one{gate_};
     slot* const counts = hot_.load(std::memory_order_relaxed);
@@ -163,13 +172,10 @@ class hot_ref {
   }
   void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
 
-  /// As in page_ref: who pins later sees what the caller wrote before.
-  [[nodiscard]] bool dma_pinned() noexcept {
-    if (!is_hot() && !Layout{word_.load_ordered()}.maybe_pinned()) return false;
-    // Pinned, or hot, or on its way from one to the other.
-    const switching only_one{gate_};
-    slot* const counts = hot_.load(std::memory_order_relaxed);
-    return (counts != nullptr ? state_of(sum_ordered(counts)) : Layout{word_.load_ordered()}).maybe_pinned();
+  /// As in page_ref: whoever pins later sees what the caller wrote before.
+  [[nodiscard]] bool dma_pinned() noexcept { return !decide(unpinned); }
+  [[nodiscard]] bool idle(std::size_t n) noexcept {
+    return decide([n](word_type word) noexcept { return at_most(word, n); });
   }
 
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
@@ -179,13 +185,13 @@ class hot_ref {
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
                                                 GivenUp given_up = {}) noexcept {
     (void)make_exact();
-    return word_.wait([](word_type word) noexcept { return !Layout{word}.maybe_pinned(); }, until, given_up);
+    return word_.wait(unpinned, until, given_up);
   }
   template <class GivenUp = never_gives_up>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
                                             GivenUp given_up = {}) noexcept {
     (void)make_exact();
-    return word_.wait([n](word_type word) noexcept { return zones::holders(word) <= references(n); }, until, given_up);
+    return word_.wait([n](word_type word) noexcept { return at_most(word, n); }, until, given_up, n < Layout::pin_bias);
   }
 
   /// Of a hot page a sum whose terms belong to different instants.
@@ -195,13 +201,184 @@ class hot_ref {
     if (counts == nullptr || zones::holders(now) < boost / 2) return Layout{now};
     word_type sum = static_cast<word_type>(zones::holders(now) - boost);
     for (unsigned i = 0; i != Threads; ++i) sum = static_cast<word_type>(sum + counts[i].outstanding());
-    return state_of(sum);
+    return Layout{zones::live(sum)};
   }
   [[nodiscard]] auto count() const noexcept { return snapshot().references(); }
   [[nodiscard]] auto pins() const noexcept { return snapshot().pins(); }
 
  private:
   using word_type = typename Layout::word_type;
+  using zones = typename Layout::zones;
+  using slot = hot_slot<word_type, Sync>;
+
+  // Holders that the word of a hot page counts beside its own: it never comes to zero, and is too large to be watched.
+  static constexpr word_type boost = zones::watch_limit;
+  // The most that one thread may have outstanding, so that all together stay below what the word gives them.
+  static constexpr word_type share = static_cast<word_type>(boost / 2 / Threads);
+  static_assert(share > 0, "pinref: this word is too small for so many threads");
+
+  // The gate: one switch at a time; and how many calls met the switch halfway.
+  using gate = typename Sync::template atomic<std::uint32_t>;
+  static constexpr std::uint32_t busy = 1, collecting = 2, late = 4;
+
+  class switching {
+   public:
+    explicit switching(gate& of) noexcept : gate_(of) {
+      std::uint32_t open = 0;
+      // (T2) pairs with (T3): one switch sees what the one before it did.
+      while (!gate_.compare_exchange_weak(open, open | busy, std::memory_order_acquire, std::memory_order_relaxed)) {
+        if ((open & busy) != 0) Sync::pause();
+        open &= ~(busy | collecting);
+      }
+    }
+    switching(const switching&) = delete;
+    switching& operator=(const switching&) = delete;
+    ~switching() {
+      // (T3) pairs with (T2), (T9): see there.
+      gate_.fetch_sub(busy, std::memory_order_release);
+    }
+
+   private:
+    gate& gate_;
+  };
+
+  [[nodiscard]] static constexpr word_type references(std::size_t n) noexcept { return static_cast<word_type>(n); }
+  [[nodiscard]] static constexpr word_type pins(std::size_t n) noexcept {
+    return static_cast<word_type>(static_cast<word_type>(n) * Layout::pin_bias);
+  }
+  // Questions to the word, or to what a hot page's word would be.
+  [[nodiscard]] static constexpr bool unpinned(word_type word) noexcept { return !Layout{word}.maybe_pinned(); }
+  [[nodiscard]] static constexpr bool at_most(word_type word, std::size_t n) noexcept {
+    return n >= boost / 4 || zones::holders(word) <= references(n);
+  }
+
+  // Answers by a read-modify-write. The word of a page that is not exact looks pinned and busy.
+  template <class Question>
+  [[nodiscard]] bool decide(Question yes) noexcept {
+    if (!is_hot() && yes(word_.load_ordered())) return true;
+    const switching only_one{gate_};
+    slot* const counts = hot_.load(std::memory_order_relaxed);
+    return yes(counts != nullptr ? zones::live(sum_ordered(counts)) : word_.load_ordered());
+  }
+
+  // This thread's slot, or null for a thread that has none.
+  [[nodiscard]] PINREF_FAST_PATH static slot* mine(slot* counts) noexcept {
+    const unsigned number = Sync::thread_number();
+    if (number < Threads) [[likely]]
+      return &counts[number];
+    return first_time(counts);
+  }
+  PINREF_SLOW_PATH static slot* first_time(slot* counts) noexcept {
+    const unsigned number = Sync::enroll();
+    return number < Threads ? &counts[number] : nullptr;
+  }
+
+  // Add first, look afterwards: if the page is still hot after the light barrier, whoever makes it exact sees the add.
+  // Both return false if the word has to count it.
+  [[nodiscard]] PINREF_FAST_PATH bool counted_taken(word_type delta) noexcept {
+    // (T4) pairs with (T1): the counts are there.
+    slot* const counts = hot_.load(std::memory_order_acquire);
+    if (counts == nullptr) return false;
+    slot* const own = mine(counts);
+    if (own == nullptr) [[unlikely]]
+      return false;
+    const word_type taken = static_cast<word_type>(own->taken.load(std::memory_order_relaxed) + delta);
+    const word_type outstanding = static_cast<word_type>(taken - own->released.load(std::memory_order_relaxed) -
+                                                         own->collected.load(std::memory_order_relaxed));
+    if (static_cast<std::make_signed_t<word_type>>(outstanding) > static_cast<std::make_signed_t<word_type>>(share))
+        [[unlikely]]
+      return false;
+    own->taken.store(taken, std::memory_order_relaxed);
+    Sync::light_barrier();
+    // (T5) pairs with (T1): the page is seen as it was when it became hot, for the second time perhaps.
+    if (hot_.load(std::memory_order_acquire) == counts) [[likely]]
+      return true;
+    return counted_late(*own, delta);
+  }
+
+  [[nodiscard]] PINREF_FAST_PATH bool counted_released(word_type delta) noexcept {
+    // (T6) pairs with (T1): the counts are there.
+    slot* const counts = hot_.load(std::memory_order_acquire);
+    if (counts == nullptr) return false;
+    slot* const own = mine(counts);
+    if (own == nullptr) [[unlikely]]
+      return false;
+    const word_type released = static_cast<word_type>(own->released.load(std::memory_order_relaxed) + delta);
+    // (T7) pairs with (T12), (T14): what the holder did comes before free, freeze and "not pinned".
+    own->released.store(released, std::memory_order_release);
+    Sync::light_barrier();
+    if (hot_.load(std::memory_order_relaxed) == counts) [[likely]]
+      return true;
+    return counted_late(*own, static_cast<word_type>(-delta));
+  }
+
+  // The add is in the slot, and the page is being made exact or was. Nobody but this thread changes the slot, so it is
+  // in the sum already, or can be kept out of every later one.
+  PINREF_SLOW_PATH bool counted_late(slot& own, word_type delta) noexcept {
+    for (;;) {
+      // (T8) pairs with (T11): what the switch has collected is seen.
+      std::uint32_t now = gate_.load(std::memory_order_acquire);
+      if ((now & collecting) != 0) {
+        // (T9) pairs with (T3), (T11): the switch collects again and sees the add, which may count in a life
+        // that began after it.
+        if (gate_.compare_exchange_weak(now, now + late, std::memory_order_acq_rel, std::memory_order_relaxed))
+          return true;
+        continue;
+      }
+      const word_type with = static_cast<word_type>(own.taken.load(std::memory_order_relaxed) -
+                                                    own.released.load(std::memory_order_relaxed));
+      word_type without = static_cast<word_type>(with - delta);
+      // (T10) pairs with (T13): if a switch was first, the add counts in the life of that switch.
+      return !own.collected.compare_exchange_strong(without, with, std::memory_order_relaxed,
+                                                    std::memory_order_acquire);
+    }
+  }
+
+  // Moves what the slots count into the word. Called inside a switch.
+  release_result collect(slot* counts) noexcept {
+    std::uint32_t now = gate_.fetch_add(collecting, std::memory_order_relaxed) + collecting;
+    hot_.store(nullptr, std::memory_order_relaxed);
+    Sync::heavy_barrier();
+    word_type sum = 0;
+    do {
+      for (unsigned i = 0; i != Threads; ++i) sum = static_cast<word_type>(sum + move_out(counts[i]));
+      // (T11) pairs with (T8), (T9): nobody has come late meanwhile, and who does now sees what was collected.
+    } while (!gate_.compare_exchange_weak(now, now - collecting, std::memory_order_release, std::memory_order_acquire));
+    return word_.release(static_cast<word_type>(boost - sum), 0);
+  }
+
+  static word_type move_out(slot& from) noexcept {
+    word_type collected = from.collected.load(std::memory_order_relaxed);
+    for (;;) {
+      // (T12) pairs with (T7): who frees or freezes sees what every holder did.
+      const word_type released = from.released.load(std::memory_order_acquire);
+      const word_type now = static_cast<word_type>(from.taken.load(std::memory_order_relaxed) - released);
+      if (now == collected) return 0;
+      // (T13) pairs with (T10): see there.
+      if (from.collected.compare_exchange_weak(collected, now, std::memory_order_release, std::memory_order_relaxed))
+        return static_cast<word_type>(now - collected);
+    }
+  }
+
+  // The holders of a hot page at an instant of the call, or more. Called inside a switch. Releases are read before
+  // takes, so that a hold that passes from one thread to another is never missed.
+  word_type sum_ordered(slot* counts) noexcept {
+    word_type sum = 0;
+    for (unsigned i = 0; i != Threads; ++i)
+      // (T14) pairs with (T7): a release seen here shows what its holder did, and the take before it.
+      sum = static_cast<word_type>(sum - counts[i].released.load(std::memory_order_acquire));
+    // A take is seen below, or sees what the caller wrote before.
+    Sync::heavy_barrier();
+    sum = static_cast<word_type>(sum + zones::holders(word_.load_ordered()) - boost);
+    for (unsigned i = 0; i != Threads; ++i)
+      sum = static_cast<word_type>(sum + counts[i].taken.load(std::memory_order_relaxed) -
+                                   counts[i].collected.load(std::memory_order_relaxed));
+    return sum;
+  }
+
+  zoned_word<zones, Layout::pin_bias, Sync> word_;
+  typename Sync::template atomic<slot*> hot_{nullptr};
+  gate gate_{0};
 };
 
 }  // namespace pinref

@@ -24,7 +24,7 @@
 #include <atomic>
 #include <cstdint>
 
-#if defined(__linux__)
+#if __STDC_HOSTED__ && defined(__linux__) && defined(__GNUC__)
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -56,15 +56,21 @@ struct hot_sync : std_sync {
 #endif
   }
 
-#if defined(__linux__) && defined(__GNUC__) && defined(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+#if __STDC_HOSTED__ && defined(__linux__) && defined(__GNUC__)
   [[nodiscard]] static bool has_heavy_barrier() noexcept {
     // Once for the process is enough, and again does no harm.
     return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
   }
-  static void heavy_barrier() noexcept { ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
-  static void pause() noexcept { ::sched_yield(); }
+  static void heavy_barrier() noexcept {
+    ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  }
+  static void pause() noexcept {
+    ::sched_yield();
+  }
 #else
-  [[nodiscard]] static bool has_heavy_barrier() noexcept { return false; }
+  [[nodiscard]] static bool has_heavy_barrier() noexcept {
+    return false;
+  }
   static void heavy_barrier() noexcept {}
   static void pause() noexcept {}
 #endif

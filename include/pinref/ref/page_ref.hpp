@@ -25,7 +25,7 @@
 /// paths; otherwise waiting costs nothing.
 ///
 /// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger one is refused and changes
-/// nothing. n = 0 takes or releases nothing and reports the state. Every member is lock-free; takes and releases are
+/// nothing. n = 0 changes nothing. Every member is lock-free; takes and releases are
 /// wait-free as long as the page is alive and not at its limit.
 ///
 /// Source: Linux page_ref_add(), folio_try_get(), folio_put(), page_ref_freeze(), GUP_PIN_COUNTING_BIAS.

@@ -89,9 +89,13 @@ class page_ref<split_layout<Word, Takers>, Sync> {
       pins_.fetch_add(count, std::memory_order_relaxed);
       return release_result::underflow;
     }
-    return holders_.release(count, static_cast<Word>(idle_level));
+    const release_result result = holders_.release(count, static_cast<Word>(idle_level));
+    // Somebody has put the references that the pins came with.
+    if (result == release_result::underflow) pins_.fetch_add(count, std::memory_order_relaxed);
+    return result;
   }
 
+  /// Looks at the holders alone: that n counts references only is the caller's word, as in Linux.
   [[nodiscard]] bool freeze(std::size_t n) noexcept {
     return n != 0 && n <= layout::zones::max_holders && holders_.freeze(static_cast<Word>(n));
   }

@@ -17,16 +17,17 @@
 ///
 ///     pinref::page_ref<pinref::bias32, pinref::std_sync> ref;
 
-#include <time.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__linux__)
+#if __STDC_HOSTED__ && defined(__linux__)
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+#elif __STDC_HOSTED__
+#include <time.h>
 #endif
 
 #include "pinref/ref/deadline.hpp"
@@ -48,9 +49,19 @@ struct futex_events {
 
 inline constinit futex_events all_events{};
 
+#if __STDC_HOSTED__ && defined(__linux__)
+// With 64-bit times on a 32-bit machine ::timespec is not what SYS_futex reads.
+#if defined(SYS_futex) && defined(SYS_futex_time64)
+inline constexpr long futex_call = sizeof(::time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex;
+#else
+inline constexpr long futex_call = SYS_futex;
+#endif
+#endif
+
 }  // namespace detail
 
-/// The C++ standard library's atomics, and futexes on Linux; elsewhere waiters poll every 50 microseconds.
+/// The C++ standard library's atomics, and futexes on Linux; elsewhere waiters poll, every 50 microseconds under an
+/// operating system, without a pause in a freestanding program.
 struct std_sync {
   template <class T>
   using atomic = std::atomic<T>;
@@ -64,7 +75,9 @@ struct std_sync {
   }
   [[nodiscard]] static detail::futex_events& events() noexcept { return detail::all_events; }
 
-  static void wait(event& on, std::uint32_t seen, const deadline& until) noexcept {
+  static void wait([[maybe_unused]] event& on, [[maybe_unused]] std::uint32_t seen,
+                   [[maybe_unused]] const deadline& until) noexcept {
+#if __STDC_HOSTED__
     const std::int64_t left = until.left();
     if (left <= 0) return;
     const std::int64_t most = 3'600'000'000'000;  // sleeps longer than an hour are taken an hour at a time
@@ -74,16 +87,17 @@ struct std_sync {
     sleep.tv_sec = static_cast<decltype(sleep.tv_sec)>(time / 1'000'000'000);
     sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time % 1'000'000'000);
     static_assert(sizeof(on.ticks) == sizeof(std::uint32_t));
-    ::syscall(SYS_futex, &on.ticks, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
+    ::syscall(detail::futex_call, &on.ticks, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
 #else
     sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time < 50'000 ? time : 50'000);
     if (on.ticks.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
 #endif
+#endif
   }
 
   static void wake([[maybe_unused]] event& on) noexcept {
-#if defined(__linux__)
-    ::syscall(SYS_futex, &on.ticks, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+#if __STDC_HOSTED__ && defined(__linux__)
+    ::syscall(detail::futex_call, &on.ticks, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 #endif
   }
 };

@@ -46,8 +46,8 @@ class zoned_word {
   /// The word as it stands, as a read-modify-write: a taker that this does not see sees, after its take, whatever the
   /// caller wrote before. Precondition of deciding on an answer.
   [[nodiscard]] word_type load_ordered() noexcept {
-    // (R7) pairs with (R1), (R2), (R3), (R11): a take ordered after this reads what was written before it; a release
-    // seen here shows what its holder wrote.
+    // (R7) pairs with (R1), (R2), (R3), (R8), (R11): a take ordered after this reads what was written before it; a
+    // release seen here shows what its holder wrote.
     return word_.fetch_add(0, std::memory_order_acq_rel);
   }
 
@@ -106,9 +106,10 @@ class zoned_word {
   /// As release of one holder, for a caller that is most likely the only one: one locked operation when it is.
   [[nodiscard]] release_result release_sole(word_type idle_level) noexcept {
     word_type sole = Zones::live(1);
-    // (R8) pairs with (R3): the owner frees after what every earlier holder did.
+    // (R8) pairs with (R3), (R7), (R9): the owner frees after what every earlier holder did, and who finds the page
+    // without holders sees what this one did.
     if (idle_level == 0 &&
-        word_.compare_exchange_strong(sole, Zones::dead, std::memory_order_acquire, std::memory_order_relaxed))
+        word_.compare_exchange_strong(sole, Zones::dead, std::memory_order_acq_rel, std::memory_order_relaxed))
       return release_result::last;
     return release(1, idle_level);
   }
@@ -137,7 +138,7 @@ class zoned_word {
     for (;;) {
       // (W1) pairs with (W2), (C3): read before the word, so that a wake-up after that is not missed.
       const std::uint32_t seen = event.ticks.load(std::memory_order_acquire);
-      // (R9) pairs with (R3): who is told that the holders have left sees what they did.
+      // (R9) pairs with (R3), (R8): who is told that the holders have left sees what they did.
       word_type now = word_.load(std::memory_order_acquire);
       if (reached(now)) return wait_result::reached;
       if (given_up()) return wait_result::given_up;

@@ -33,7 +33,6 @@ class bias_layout {
  public:
   using word_type = Word;
   using zones = pinref::zones<Word, Takers>;
-  using signed_word = std::make_signed_t<Word>;
 
   static_assert(PinShift < zones::bits - 1, "pinref: PinShift leaves no room for pins below the sign bit");
 
@@ -57,8 +56,8 @@ class bias_layout {
   [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(raw_); }
 
   /// Plain references. Negative on an exact layout when more was put than was taken: pins lent them.
-  [[nodiscard]] constexpr signed_word references() const noexcept {
-    return static_cast<signed_word>(zones::holders(raw_) - pins() * pin_bias);
+  [[nodiscard]] constexpr std::int64_t references() const noexcept {
+    return static_cast<std::int64_t>(std::uint64_t{zones::holders(raw_)} - std::uint64_t{pins()} * pin_bias);
   }
 
   /// Pins; 0 on a dead page. Exact, or an upper bound: see `exact_pins`.

@@ -29,7 +29,6 @@ class split_layout {
  public:
   using word_type = Word;
   using zones = pinref::zones<Word, Takers>;
-  using signed_word = std::make_signed_t<Word>;
 
   static constexpr bool exact_pins = true;
   static constexpr Word max_references_at_once = zones::max_delta;
@@ -49,8 +48,8 @@ class split_layout {
   [[nodiscard]] constexpr pinref::zone zone() const noexcept { return zones::of(raw_); }
 
   /// Plain references. Negative when more was put than was taken: pins lent them.
-  [[nodiscard]] constexpr signed_word references() const noexcept {
-    return static_cast<signed_word>(zones::holders(raw_) - pins());
+  [[nodiscard]] constexpr std::int64_t references() const noexcept {
+    return static_cast<std::int64_t>(std::uint64_t{zones::holders(raw_)} - std::uint64_t{pins()});
   }
 
   /// Pins; 0 on a dead page. Exact.

@@ -1,0 +1,9 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "bodies.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t n) {
+  fuzz::run_word({bytes, n});
+  return 0;
+}

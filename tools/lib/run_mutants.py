@@ -1,0 +1,227 @@
+"""Builds the unit and explore tests once with all mutants switchable, and runs them once for each mutant."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mutants
+
+ORDERS_OF_OTHERS = re.compile(r"^ref/hot_")  # has tests of its own kind, see docs/mutation.md
+BRANCHES = [
+    "ref/zoned_word.hpp", "ref/split_ref.hpp", "page/hold.hpp", "gup/gup.hpp", "gup/release.hpp", "hold/pin_owner.hpp"]
+CONSTANTS = ["word/zones.hpp"]
+
+COMPILE = ["-std=c++20", "-O1", "-w"]
+SUITES = ["explore", "unit"]
+# Runs mutants itself.
+LEFT_OUT = ["explore/order_mutation.cpp"]
+# Who most likely notices a wrong constant, and compiles fast.
+CONSTANTS_FIRST = ["unit/word_arithmetic.cpp", "unit/page_ref_states.cpp", "explore/limits.cpp", "explore/waiting.cpp"]
+TIMEOUT = 60
+
+BEGIN, END = "<!-- mutants: written by tools/mutate --write -->", "<!-- end of mutants -->"
+
+
+def main():
+    options = arguments()
+    headers = find_mutants(options)
+    everything = [mutant for header in headers for mutant in header.mutants]
+    if options.only:
+        everything = [mutant for mutant in everything if mutant.path in options.only]
+    if options.list:
+        for mutant in everything:
+            print(f"{mutant.path}:{mutant.line}: {mutant.key}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="pinref-mutate-") as folder:
+        lab = Lab(options, Path(folder), headers, {mutant.path for mutant in everything})
+        if not lab.build():
+            return 1
+        return report(options, everything, lab.run_all(everything))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tools/mutate")
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--only", action="append", help="a header below include/pinref")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cxx", default=os.environ.get("CXX", "g++"))
+    return parser.parse_args()
+
+
+def find_mutants(options):
+    include = options.root / "include" / "pinref"
+    headers, number = [], 0
+    for file in sorted(include.rglob("*.hpp")):
+        path = file.relative_to(include).as_posix()
+        if ORDERS_OF_OTHERS.match(path):
+            continue
+        header = mutants.Instrumented(path, file.read_text(), number, path in BRANCHES, path in CONSTANTS)
+        number += len(header.mutants)
+        headers.append(header)
+    return headers
+
+
+class Lab:
+    """A scratch copy of the headers, the tests built against it, and the runs."""
+
+    def __init__(self, options, folder, headers, mutated):
+        self.options = options
+        self.folder = folder
+        self.headers = headers
+        self.tests = options.root / "tests"
+        self.include = folder / "include"
+        shutil.copytree(options.root / "include", self.include)
+        (folder / "mutate.hpp").write_text(mutants.SUPPORT)
+        for header in headers:
+            (self.include / "pinref" / header.path).write_text(header.instrumented())
+        self.sources = {suite: self._sources(suite, mutated) for suite in SUITES}
+
+    def _sources(self, suite, mutated):
+        listed = re.search(rf"'{suite}': files\((.*?)\)", (self.tests / "meson.build").read_text(), re.S)[1]
+        names = [name for name in re.findall(r"'([^']+)'", listed) if name not in LEFT_OUT]
+        return [name for name in names if self._includes(name) & mutated]
+
+    def _includes(self, name):
+        command = [self.options.cxx, *COMPILE, *self._paths(self.include), "-MM", str(self.tests / name)]
+        made = subprocess.run(command, capture_output=True, text=True).stdout
+        return {each.split("include/pinref/")[1] for each in made.split() if "include/pinref/" in each}
+
+    def _paths(self, include):
+        return ["-include", str(self.folder / "mutate.hpp"), f"-I{include}", f"-I{self.tests}",
+                f"-I{self.tests / 'support'}"]
+
+    def _compile(self, source, out, include):
+        command = [self.options.cxx, *COMPILE, *self._paths(include), "-c", str(source), "-o", str(out)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def _link(self, objects, out):
+        command = [self.options.cxx, *map(str, objects), str(self.folder / "main.o"), "-pthread", "-o", str(out)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def _object(self, name):
+        return self.folder / (name.replace("/", "_") + ".o")
+
+    def build(self):
+        names = [name for suite in SUITES for name in self.sources[suite]]
+        print(f"building {len(names)} tests", flush=True)
+        jobs = [(self.tests / "support" / "main.cpp", self.folder / "main.o")]
+        jobs += [(self.tests / name, self._object(name)) for name in names]
+        with ThreadPoolExecutor(self.options.jobs) as pool:
+            for (source, _), made in zip(jobs, pool.map(lambda job: self._compile(*job, self.include), jobs)):
+                if made.returncode != 0:
+                    print(f"{source}: does not compile with the switches in:\n{made.stderr[:4000]}")
+                    return False
+        for suite in SUITES:
+            if not self.sources[suite]:
+                continue
+            made = self._link([self._object(name) for name in self.sources[suite]], self.folder / suite)
+            if made.returncode != 0:
+                print(made.stderr[:4000])
+                return False
+            killer = self._run(self.folder / suite, -1)
+            if killer is not None:
+                print(f"{suite} fails without a mutant: {killer}")
+                return False
+        return True
+
+    def _run(self, program, number):
+        """The test case that fails, or None."""
+        environment = {**os.environ, "PINREF_MUTANT": str(number)}
+        try:
+            done = subprocess.run([program, "--abort-after=1", "--no-version", "--no-colors=true"], env=environment,
+                                  capture_output=True, text=True, errors="replace", timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return "timeout"
+        if done.returncode == 0:
+            return None
+        named = re.findall(r"^TEST CASE:\s*(.+)$", done.stdout, re.M)
+        return named[-1].strip() if named else f"exit code {done.returncode}"
+
+    def _killer(self, mutant):
+        if mutant.replacement is not None:
+            return self._recompiled(mutant)
+        for suite in SUITES:
+            if self.sources[suite]:
+                killer = self._run(self.folder / suite, mutant.number)
+                if killer is not None:
+                    return f"{suite}: {killer}"
+        return None
+
+    def _recompiled(self, mutant):
+        names = [name for suite in SUITES for name in self.sources[suite]]
+        names.sort(key=lambda name: CONSTANTS_FIRST.index(name) if name in CONSTANTS_FIRST else len(CONSTANTS_FIRST))
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            scratch = Path(scratch)
+            shutil.copytree(self.include, scratch / "include")
+            changed = scratch / "include" / "pinref" / mutant.path
+            original = (self.options.root / "include" / "pinref" / mutant.path).read_text()
+            start, end, text = mutant.replacement
+            changed.write_text(original[:start] + text + original[end:])
+            for name in names:
+                suite = name.split("/")[0]
+                if self._compile(self.tests / name, scratch / "test.o", scratch / "include").returncode != 0:
+                    return f"{suite}: {name} does not compile"
+                if self._link([scratch / "test.o"], scratch / "test").returncode != 0:
+                    return f"{suite}: {name} does not link"
+                killer = self._run(scratch / "test", -1)
+                if killer is not None:
+                    return f"{suite}: {killer}"
+        return None
+
+    def run_all(self, everything):
+        killers = []
+        with ThreadPoolExecutor(self.options.jobs) as pool:
+            for mutant, killer in zip(everything, pool.map(self._killer, everything)):
+                killers.append(killer)
+                print(f"[{len(killers)}/{len(everything)}] {mutant.path}:{mutant.line}: {mutant.key}: "
+                      f"{killer or 'SURVIVED'}", flush=True)
+        return killers
+
+
+def equivalents(document):
+    """Path and key of each mutant that the document calls equivalent: the bullets with a path in front."""
+    return set(re.findall(r"^- (\S+\.hpp): (.+)$", document, re.M))
+
+
+def report(options, everything, killers):
+    file = options.root / "docs" / "mutation.md"
+    document = file.read_text() if file.exists() else ""
+    known = equivalents(document)
+    survivors = [mutant for mutant, killer in zip(everything, killers) if killer is None]
+    unlisted = [mutant for mutant in survivors if (mutant.path, mutant.key) not in known]
+    stale = known - {(mutant.path, mutant.key) for mutant in survivors}
+    if options.write:
+        write_table(file, document, everything, killers, known)
+    print(f"{len(everything)} mutants, {len(everything) - len(survivors)} killed, "
+          f"{len(survivors) - len(unlisted)} equivalent, {len(unlisted)} unexplained")
+    for mutant in unlisted:
+        print(f"unexplained: {mutant.path}:{mutant.line}: {mutant.key}")
+    if not options.only:
+        for path, key in sorted(stale):
+            print(f"docs/mutation.md calls this equivalent, but it is killed, or gone: {path}: {key}")
+    # The closing line that tools/test counts.
+    failed = len(unlisted) + (0 if options.only else len(stale))
+    print(f"{len(everything) - len(unlisted)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def write_table(file, document, everything, killers, known):
+    rows = ["| header | mutant | noticed by |", "|---|---|---|"]
+    for mutant, killer in zip(everything, killers):
+        by = killer or ("equivalent" if (mutant.path, mutant.key) in known else "**nobody**")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by)) + " |")
+    head, _, rest = document.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    file.write_text(head + BEGIN + "\n\n" + "\n".join(rows) + "\n\n" + END + tail)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
