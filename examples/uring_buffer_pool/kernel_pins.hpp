@@ -11,7 +11,7 @@
 
 #include "pinref/observe/accounted_ref.hpp"
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 /// Empty where the rights do not allow it, or the kernel does not count.
 [[nodiscard]] inline std::optional<pinref::pin_totals> kernel_pins() {
@@ -41,4 +41,4 @@ namespace buffer_pool {
   return totals;
 }
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

@@ -14,7 +14,7 @@
 
 #include "pool.hpp"
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 /// Runs from construction to destruction.
 class load {
@@ -133,4 +133,4 @@ class load {
   std::vector<std::thread> clients_;
 };
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

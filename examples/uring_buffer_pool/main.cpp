@@ -21,19 +21,20 @@
 #include <string>
 #include <thread>
 
-#include "block.hpp"
-#include "direct_file.hpp"
-#include "engine.hpp"
 #include "kernel_pins.hpp"
 #include "load.hpp"
 #include "options.hpp"
 #include "pool.hpp"
 #include "progress.hpp"
 #include "statistics.hpp"
+#include "support/block.hpp"
+#include "support/direct_file.hpp"
+#include "support/engine.hpp"
 
 namespace {
 
-using namespace buffer_pool;
+using namespace examples;
+using namespace examples::buffer_pool;
 
 constexpr std::uint64_t chunk = 256;  // blocks in one transfer of the two passes over the whole file
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 struct options {
   std::uint64_t seconds = 20;
@@ -60,4 +60,4 @@ inline options parse(int argc, char** argv) {
   return chosen;
 }
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

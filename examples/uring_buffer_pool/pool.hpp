@@ -15,20 +15,17 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <thread>
 #include <vector>
 
-#include "block.hpp"
-#include "engine.hpp"
 #include "pinref/host/frame_arena.hpp"
 #include "pinref/observe/accounted_ref.hpp"
 #include "pinref/pinref.hpp"
 #include "statistics.hpp"
+#include "support/block.hpp"
+#include "support/engine.hpp"
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 using reference_word = pinref::accounted_ref<pinref::page_ref<>>;
 using frame_arena = pinref::basic_frame_arena<reference_word>;
@@ -177,11 +174,7 @@ class pool {
 
   /// The engine's completion.
   void completed(const transfer& job, long result) {
-    if (result != static_cast<long>(sizeof(block))) {
-      std::fprintf(stderr, "block %u: %s\n", job.block,
-                   result < 0 ? std::strerror(static_cast<int>(-result)) : "cut short");
-      std::_Exit(2);
-    }
+    require_whole(job, result);
     frame& page = frames_.frame_at(job.frame);
     if (job.way == direction::read) {
       page.lock();
@@ -294,4 +287,4 @@ class pool {
   mutable std::vector<frame_info> infos_;
 };
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

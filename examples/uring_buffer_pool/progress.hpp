@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 /// One line on stderr that is written over; where that is no terminal, a new one now and then.
 class progress {
@@ -35,4 +35,4 @@ class progress {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

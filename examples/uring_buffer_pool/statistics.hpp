@@ -7,7 +7,7 @@
 #include <mutex>
 #include <string>
 
-namespace buffer_pool {
+namespace examples::buffer_pool {
 
 /// What the pool did, in events.
 struct statistics {
@@ -39,4 +39,4 @@ class findings {
   std::string first_;
 };
 
-}  // namespace buffer_pool
+}  // namespace examples::buffer_pool

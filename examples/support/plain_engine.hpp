@@ -13,7 +13,7 @@
 #include "block.hpp"
 #include "engine.hpp"
 
-namespace buffer_pool {
+namespace examples {
 
 class plain_engine final : public engine {
  public:
@@ -74,4 +74,4 @@ class plain_engine final : public engine {
   std::array<std::thread, 8> workers_;
 };
 
-}  // namespace buffer_pool
+}  // namespace examples

@@ -18,7 +18,7 @@
 #include "block.hpp"
 #include "engine.hpp"
 
-namespace buffer_pool {
+namespace examples {
 
 class uring_engine final : public engine {
  public:
@@ -146,4 +146,4 @@ class uring_engine final : public engine {
   std::thread reaper_;
 };
 
-}  // namespace buffer_pool
+}  // namespace examples

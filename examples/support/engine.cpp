@@ -1,6 +1,8 @@
 #include "engine.hpp"
 
 #include <cstdio>
+#include <mutex>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -9,7 +11,18 @@
 #include "uring_engine.hpp"
 #endif
 
-namespace buffer_pool {
+namespace examples {
+
+namespace {
+
+// A program may ask for many engines; the reason stays the same.
+void say_once(const std::string& reason) {
+  static std::once_flag said;
+  std::call_once(said,
+                 [&] { std::fprintf(stderr, "%s; using plain O_DIRECT, which pins just as well\n", reason.c_str()); });
+}
+
+}  // namespace
 
 std::unique_ptr<engine> make_engine(const std::string& wanted, int fd, [[maybe_unused]] void* memory,
                                     [[maybe_unused]] std::size_t size, engine::completion done) {
@@ -18,14 +31,13 @@ std::unique_ptr<engine> make_engine(const std::string& wanted, int fd, [[maybe_u
     try {
       return std::make_unique<uring_engine>(fd, memory, size, wanted == "registered", done);
     } catch (const std::system_error& refused) {
-      std::fprintf(stderr, "%s; using plain O_DIRECT, which pins just as well\n", refused.what());
+      say_once(refused.what());
     }
   }
 #else
-  if (wanted != "plain")
-    std::fprintf(stderr, "built without liburing; using plain O_DIRECT, which pins just as well\n");
+  if (wanted != "plain") say_once("built without liburing");
 #endif
   return std::make_unique<plain_engine>(fd, std::move(done));
 }
 
-}  // namespace buffer_pool
+}  // namespace examples

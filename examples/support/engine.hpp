@@ -6,12 +6,17 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 
-namespace buffer_pool {
+#include "block.hpp"
+
+namespace examples {
 
 enum class direction : std::uint8_t { read, write };
 
@@ -22,6 +27,14 @@ struct transfer {
   std::uint32_t frame;
   void* memory;
 };
+
+/// The completion of a transfer that must not fail; ends the program if it has.
+inline void require_whole(const transfer& job, long result) {
+  if (result == static_cast<long>(sizeof(block))) return;
+  std::fprintf(stderr, "block %u: %s\n", job.block,
+               result < 0 ? std::strerror(static_cast<int>(-result)) : "cut short");
+  std::_Exit(2);
+}
 
 class engine {
  public:
@@ -44,4 +57,4 @@ class engine {
 [[nodiscard]] std::unique_ptr<engine> make_engine(const std::string& wanted, int fd, void* memory, std::size_t size,
                                                   engine::completion done);
 
-}  // namespace buffer_pool
+}  // namespace examples

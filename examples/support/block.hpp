@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <string>
 
-namespace buffer_pool {
+namespace examples {
 
 struct alignas(4096) block {
   std::uint64_t number;
@@ -51,4 +51,4 @@ inline void fill(block& b, std::uint64_t number, std::uint64_t version) noexcept
   return text.data();
 }
 
-}  // namespace buffer_pool
+}  // namespace examples
