@@ -42,9 +42,13 @@ class layout_gate {
   layout_gate(const layout_gate&) = delete;
   layout_gate& operator=(const layout_gate&) = delete;
 
-  /// Is it open? Asked in fault_in, under the lock that `unmap` takes: a fault that was let in before the gate closed
-  /// has finished by the time of the unmap.
-  [[nodiscard]] bool open() const noexcept { return closers_.load(std::memory_order_relaxed) == 0; }
+  /// Is it open? Asked in fault_in, under the lock that `unmap` takes and before the object is looked at: a fault that
+  /// was let in before the gate closed has finished by the time of the unmap, and one that is let in after it has
+  /// opened again sees the layout as it was changed.
+  [[nodiscard]] bool open() const noexcept {
+    // (G5) pairs with (G4): as (G2), without the sleep.
+    return closers_.load(std::memory_order_acquire) == 0;
+  }
 
   /// Sleeps until it is open, not under that lock. May block.
   template <class GivenUp = never_gives_up>
@@ -64,7 +68,7 @@ class layout_gate {
   void close() noexcept { closers_.fetch_add(1, std::memory_order_relaxed); }
   void reopen() noexcept {
     auto& event = Sync::event_of(this);
-    // (G4) pairs with (G2): who enters sees the layout as it was changed.
+    // (G4) pairs with (G2), (G5): who enters sees the layout as it was changed.
     closers_.fetch_sub(1, std::memory_order_release);
     // (G3) pairs with (G1): a sleeper that sees this sees the gate open.
     event.ticks.fetch_add(1, std::memory_order_release);

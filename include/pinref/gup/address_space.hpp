@@ -18,6 +18,9 @@
 ///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns
 ///   what `use` returned; or it returns a reason without calling `use`.
 ///
+/// `flags` are the caller's with foll::get or foll::pin of the call: a host with copy-on-write must give a pin, of a
+/// reader too, a page of its own (`exclusive_page`), since it could not be copied away later.
+///
 /// and `contains(first, last)`: does the space reach over these bytes, both included?
 ///
 /// An entry that maps several contiguous pages, as a huge page does, may answer for all of them: `run` is how many
@@ -66,7 +69,8 @@ concept address_space = host_page<typename Space::page> &&
   { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
 };
 
-/// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, a bug of the host.
+/// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, or shared for a pin: a
+/// bug of the host.
 template <class Space>
 concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
   space.broken_mapping(address);

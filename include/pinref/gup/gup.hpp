@@ -70,7 +70,8 @@ class walk {
   using page = typename Space::page;
   static_assert(freeable_page<page>, "pinref: get and pin of a range need page_traits<Page>::free_page(page)");
 
-  walk(Space& space, foll flags, page** pages) noexcept : space_(space), flags_(flags), pages_(pages) {}
+  walk(Space& space, foll flags, page** pages) noexcept
+      : space_(space), flags_(flags | (Mode == hold::pin ? foll::pin : foll::get)), pages_(pages) {}
 
   gup_result run(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
     gup_result done = hold_pages(start, nr_pages, fast);
@@ -153,18 +154,26 @@ class walk {
           return gup_error::overflow;
         case take_result::dead:
           // The mapping holds its page, so the take cannot fail unless the host has lost count.
-          if constexpr (diagnosing_space<Space>) space_.broken_mapping(address);
-          return gup_error::broken_mapping;
+          return broken(address);
       }
       if (refused(*entry.page)) {
         drop<Mode>(*entry.page, n);
         return gup_error::not_longterm;
+      }
+      if (must_unshare(*entry.page)) {
+        drop<Mode>(*entry.page, n);
+        return broken(address);
       }
       fill(entry, out, n);
       done.count = n;
       return gup_error::none;
     });
     return done;
+  }
+
+  gup_error broken([[maybe_unused]] std::uintptr_t address) noexcept {
+    if constexpr (diagnosing_space<Space>) space_.broken_mapping(address);
+    return gup_error::broken_mapping;
   }
 
   static std::size_t step(const seen& entry, std::size_t wanted) noexcept {

@@ -27,7 +27,7 @@ namespace pinref {
 ///     out_of_range      the range leaves the address space                                   EFAULT
 ///     not_mapped        no mapping there, or foll::nofault and nothing present               EFAULT
 ///     no_permission     the mapping does not allow the access                                EFAULT
-///     broken_mapping    a mapping the host held stable had a dead page: a bug of the host    EFAULT
+///     broken_mapping    the host presented a dead page, or a shared one to a pin: its bug     EFAULT
 ///     not_longterm      a page that may not be pinned for long                               EOPNOTSUPP
 ///     overflow          the page cannot count more holders                                   ENOMEM
 ///     no_memory         the host could not provide the page                                  ENOMEM
