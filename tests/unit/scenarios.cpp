@@ -201,7 +201,7 @@ TEST_CASE_TEMPLATE("A2.6 a step over a compound page that does not fit is not he
       while (world.runs[before_it].pages == 1) ++before_it;
       auto& head = pinref::compound_head(world.at(world.runs[before_it].first));
       // Room for one holder of the kind, not for all pages.
-      const std::size_t room = entry.pins ? support::pin_weight<typename World::layout>() : 1;
+      const auto room = static_cast<word>(entry.pins ? support::pin_weight<typename World::layout>() : 1);
       support::set_state(word_of(head), World::layout::of(static_cast<word>(World::layout::zones::max_holders - room)));
       const auto before = word_of(head).snapshot();
       pages_of<World> pages(world.n);

@@ -1,0 +1,229 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "foreign_host.hpp"
+#include "pinref/decide/layout_break.hpp"
+#include "pinref/gup/gup.hpp"
+#include "storage_host.hpp"
+
+using pinref::break_layout;
+using pinref::break_result;
+using pinref::deadline;
+using pinref::foll;
+using pinref::gup_error;
+using pinref::gup_result;
+using pinref::release_result;
+using pinref::take_result;
+using pinref::wait_result;
+
+namespace {
+
+// What the object keeps of its page when nothing maps it: nothing, or the one reference of a device page. So a page at
+// idle level 0 is a page of the object only while it is mapped.
+template <class Host>
+struct blocks {
+  using page = typename Host::page;
+
+  // Page i of the object, mapped once. `kept` as a device keeps its pages: by a reference that never goes.
+  page& add(std::size_t i, page& fresh) {
+    object.put_in(i, fresh);
+    object.map(fresh);
+    if constexpr (requires { fresh.idle_level; })
+      if (fresh.idle_level == 1) return fresh;
+    CHECK(pinref::put_page(fresh) == release_result::released);
+    return fresh;
+  }
+
+  template <class GivenUp = pinref::never_gives_up>
+  break_result take_away(std::size_t first, std::size_t last, const pinref::break_options<GivenUp>& options = {},
+                         std::size_t batch = 16) {
+    const auto then = [this] {
+      CHECK_FALSE(object.gate.open());
+      ++taken_away;
+    };
+    taken_away = 0;
+    const break_result done = break_layout(object, object.gate, first, last, then, options, batch);
+    CHECK(object.gate.open());
+    CHECK(taken_away == (done == break_result::broken ? 1 : 0));
+    return done;
+  }
+
+  Host host;
+  support::mapped_object<page> object{40};
+  int taken_away = 0;
+};
+
+using stop_option = pinref::break_options<std::reference_wrapper<pinref::wait_canceller<>>>;
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a range that nobody holds is unmapped and taken away with the gate closed", Host, ALL_HOSTS) {
+  blocks<Host> b;
+  auto& small = b.add(1, b.host.small());
+  auto& big = b.add(2, b.host.compound());
+  auto& beyond = b.add(3, b.host.small());
+  const std::size_t before = b.host.nr_free();
+  CHECK(b.take_away(1, 2) == break_result::broken);
+  CHECK(pinref::try_get_page(small) == take_result::dead);
+  CHECK(pinref::try_get_page(big) == take_result::dead);
+  CHECK(b.host.nr_free() > before + 1);
+  CHECK(pinref::page_ref_count(beyond) == 1);
+  CHECK(b.take_away(5, 4) == break_result::broken);
+  CHECK(b.take_away(0, 0) == break_result::broken);
+}
+
+TEST_CASE_TEMPLATE("A4.2: a page that is pinned and was unmapped by its owner is still found busy", Host, ALL_HOSTS) {
+  for (const bool compound : {false, true}) {
+    blocks<Host> b;
+    auto& page = b.add(1, compound ? b.host.compound() : b.host.small());
+    auto& pinned = compound ? b.host.nth(page, 3) : page;
+    REQUIRE(pinref::try_pin_page(pinned) == take_result::taken);
+    b.object.unmap(b.object.entries.front());
+    CHECK_FALSE(pinref::page_idle(pinned));
+    CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
+    CHECK(pinref::page_pin_count(page) == 1);
+    CHECK(pinref::unpin_user_page(pinned) == release_result::last);
+    CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::broken);
+  }
+}
+
+TEST_CASE_TEMPLATE("A4.5: no_wait is busy, a deadline timed_out, a canceller given_up, and final always waits", Host,
+                   ALL_HOSTS) {
+  blocks<Host> b;
+  auto& page = b.add(1, b.host.small());
+  REQUIRE(pinref::try_pin_page(page) == take_result::taken);
+  pinref::wait_canceller<> stop;
+  CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
+  // Tried again with the same outcome: nothing is left behind.
+  CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
+  CHECK(b.take_away(0, 3, {.until = deadline::passed()}) == break_result::timed_out);
+  CHECK(b.take_away(0, 3, {.until = deadline::in(1'000'000)}) == break_result::timed_out);
+  stop.cancel();
+  CHECK(b.take_away(0, 3, stop_option{.given_up = std::ref(stop)}) == break_result::given_up);
+  CHECK(pinref::page_pin_count(page) == 1);
+
+  // No deadline, no canceller and no haste keeps a final one from waiting.
+  std::thread device([&] {
+    while (pinref::page_traits<typename Host::page>::ref(page).snapshot().zone() != pinref::zone::watched)
+      std::this_thread::yield();
+    CHECK(pinref::unpin_user_page(page) == release_result::last);
+  });
+  CHECK(
+      b.take_away(
+          0, 3, stop_option{.no_wait = true, .final = true, .until = deadline::passed(), .given_up = std::ref(stop)}) ==
+      break_result::broken);
+  device.join();
+}
+
+TEST_CASE_TEMPLATE("a wait ends when the last holder goes, and the scan begins again where it stopped", Host,
+                   ALL_HOSTS) {
+  blocks<Host> b;
+  auto& first = b.add(2, b.host.small());
+  auto& second = b.add(35, b.host.small());
+  REQUIRE(pinref::try_pin_page(first) == take_result::taken);
+  REQUIRE(pinref::try_get_page(second) == take_result::taken);
+  int asked = 0;
+  const auto leave = [&] {
+    ++asked;
+    CHECK_FALSE(b.object.gate.open());
+    if (asked == 1) CHECK(pinref::unpin_user_page(first) == release_result::last);
+    if (asked == 2) CHECK(pinref::put_page(second) == release_result::last);
+    return false;
+  };
+  const pinref::break_options<std::reference_wrapper<const decltype(leave)>> options{.given_up = std::ref(leave)};
+  SUBCASE("in batches of the default size") {
+    CHECK(b.take_away(0, 39, options) == break_result::broken);
+    CHECK(b.object.most_at_once == 16);
+    CHECK(b.object.scans == 5);
+  }
+  SUBCASE("one at a time") {
+    CHECK(b.take_away(0, 39, options, 1) == break_result::broken);
+    CHECK(b.object.most_at_once == 1);
+    CHECK(b.object.scans == 42);
+  }
+  SUBCASE("all at once") {
+    CHECK(b.take_away(0, 39, options, 1000) == break_result::broken);
+    CHECK(b.object.scans == 3);
+  }
+  CHECK(asked == 2);
+}
+
+TEST_CASE_TEMPLATE("A4.6: a longterm pin of a layout page is refused, and the count is as it was", Layout,
+                   ALL_LAYOUTS) {
+  using space_type = support::foreign_space<pinref::page_ref<Layout>>;
+  space_type space(2);
+  auto& page = space.map(0, 1, support::kind::device);
+  auto& other = space.map(1, 1, support::kind::transient_only);
+  typename space_type::page* pages[2] = {};
+  CHECK(pinref::pin_user_pages_fast(space, space.address(1), 1, foll::longterm | foll::write, pages) ==
+        gup_result{0, gup_error::not_longterm});
+  CHECK(pinref::pin_user_pages(space, space.address(1), 1, foll::longterm | foll::write, pages) ==
+        gup_result{0, gup_error::not_longterm});
+  CHECK(pinref::to_errno(gup_error::not_longterm) == EOPNOTSUPP);
+  CHECK(other.ref.snapshot() == Layout::of(1));
+  CHECK(page.ref.snapshot() == Layout::of(1));
+  CHECK(page.idled == 0);
+  CHECK(pages[0] == nullptr);
+  CHECK(pinref::pin_user_pages_fast(space, space.address(1), 1, foll::write, pages).ok());
+  CHECK(pinref::unpin_user_pages(pages, 1).ok());
+}
+
+TEST_CASE_TEMPLATE("A4.7: a device page is idle at exactly one reference, whatever mix of holders leaves", Host,
+                   FOREIGN_HOSTS) {
+  for (const bool pins_first : {false, true}) {
+    blocks<Host> b;
+    auto& page = b.add(1, b.host.device());
+    REQUIRE(pinref::try_pin_page(page, 3) == take_result::taken);
+    REQUIRE(pinref::try_get_page(page) == take_result::taken);
+    CHECK(page.ref.snapshot() == Host::layout::of(3, 3));
+    CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::busy);
+    CHECK(page.ref.snapshot() == Host::layout::of(2, 3));
+    const auto put = [&] { return pinref::put_page(page); };
+    const auto unpin = [&] { return pinref::unpin_user_folio(page, 3) == gup_result{3, gup_error::none}; };
+    if (pins_first) {
+      CHECK(unpin());
+      CHECK_FALSE(pinref::page_idle(page));
+      CHECK(put() == release_result::idle);
+    } else {
+      CHECK(put() == release_result::released);
+      CHECK_FALSE(pinref::page_idle(page));
+      CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::busy);
+      CHECK(unpin());
+    }
+    CHECK(page.idled == 1);
+    CHECK(pinref::page_idle(page));
+    CHECK(page.ref.snapshot() == Host::layout::of(1));
+    CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::broken);
+    CHECK(page.freed == 0);
+  }
+}
+
+TEST_CASE("a gate is open until it is closed, as often as it was closed, and lets sleepers through") {
+  pinref::layout_gate<> gate;
+  CHECK(gate.open());
+  CHECK(gate.wait_until_open() == wait_result::reached);
+  gate.close();
+  gate.close();
+  CHECK_FALSE(gate.open());
+  CHECK(gate.wait_until_open(deadline::passed()) == wait_result::timed_out);
+  CHECK(gate.wait_until_open(deadline::in(1'000'000)) == wait_result::timed_out);
+  CHECK(gate.wait_until_open(deadline::never(), [] { return true; }) == wait_result::given_up);
+  gate.reopen();
+  CHECK_FALSE(gate.open());
+  CHECK(gate.wait_until_open(deadline::passed()) == wait_result::timed_out);
+  std::atomic<int> through{0};
+  std::vector<std::thread> sleepers;
+  for (int i = 0; i != 3; ++i)
+    sleepers.emplace_back([&] {
+      CHECK(gate.wait_until_open() == wait_result::reached);
+      ++through;
+    });
+  CHECK(through == 0);
+  gate.reopen();
+  for (std::thread& each : sleepers) each.join();
+  CHECK(through == 3);
+  CHECK(gate.wait_until_open(deadline::passed()) == wait_result::reached);
+}

@@ -1,0 +1,386 @@
+#include "pinref/ref/hot_ref.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "layouts.hpp"
+#include "pinref/gup/gup.hpp"
+#include "pinref/host/page_table.hpp"
+#include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/checked_ref.hpp"
+
+// What the explorer cannot show: that a hot page is a page_ref to everybody who uses one.
+
+using pinref::bias64;
+using pinref::foll;
+using pinref::hot_ref;
+using pinref::hot_sync;
+using pinref::release_result;
+using pinref::take_result;
+
+static_assert(pinref::reference_word<hot_ref<>>);
+static_assert(pinref::reference_word<pinref::accounted_ref<hot_ref<>>>);
+static_assert(pinref::reference_word<pinref::checked_ref<hot_ref<>>>);
+static_assert(sizeof(hot_ref<>) <= 24);
+
+namespace {
+
+struct no_barrier : hot_sync {
+  static bool has_heavy_barrier() noexcept { return false; }
+};
+
+// Threads say who they are.
+struct numbered : hot_sync {
+  static inline thread_local unsigned number = 0;
+  static unsigned thread_number() noexcept { return number; }
+  static unsigned enroll() noexcept { return number; }
+};
+
+template <class Ref = hot_ref<>>
+struct page {
+  page() { ref.reset(); }
+  [[nodiscard]] bool heat() { return ref.make_hot(*counts); }
+
+  Ref ref;
+  struct storage {
+    typename Ref::slots counts;
+  };
+  std::unique_ptr<storage> made = std::make_unique<storage>();
+  typename Ref::slots* counts = &made->counts;
+};
+
+// The kernel may be too old; then pages stay as they are, and there is nothing to see.
+#define REQUIRE_HOT(page)                                               \
+  do {                                                                  \
+    if (!(page).heat()) {                                               \
+      REQUIRE_MESSAGE(!hot_sync::has_heavy_barrier(), "should be hot"); \
+      return;                                                           \
+    }                                                                   \
+    REQUIRE((page).ref.is_hot());                                       \
+  } while (false)
+
+}  // namespace
+
+TEST_CASE("exact, hot, and changing between the two: the same answers and counts as page_ref") {
+  enum class mode { exact, hot, changing };
+  for (const mode how : {mode::exact, mode::hot, mode::changing}) {
+    CAPTURE(static_cast<int>(how));
+    page<> p;
+    pinref::page_ref<> plain;
+    plain.reset();
+    if (how != mode::exact) REQUIRE_HOT(p);
+    std::mt19937 random{7};
+    std::size_t references = 0, pins = 0;
+    const auto both = [&](auto operation) {
+      const auto expected = operation(plain);
+      REQUIRE(operation(p.ref) == expected);
+    };
+    for (int i = 0; i != 20000; ++i) {
+      const std::size_t n = random() % 3;
+      switch (random() % 9) {
+        case 0:
+          both([&](auto& ref) { return ref.get(n); });
+          references += n;
+          break;
+        case 1:
+          both([&](auto& ref) { return ref.try_get(n); });
+          references += n;
+          break;
+        case 2:
+          both([&](auto& ref) { return ref.try_get_if_alive(n); });
+          references += n;
+          break;
+        case 3:
+          both([&](auto& ref) { return ref.try_pin(n); });
+          pins += n;
+          break;
+        case 4:
+          both([&](auto& ref) { return ref.add_pin(n); });
+          pins += n;
+          break;
+        case 5:
+          if (references < n) break;
+          both([&](auto& ref) { return ref.put(n); });
+          references -= n;
+          break;
+        case 6:
+          if (pins < n) break;
+          both([&](auto& ref) { return ref.unpin(n); });
+          pins -= n;
+          break;
+        case 7:
+          if (references == 0) break;
+          both([&](auto& ref) { return ref.put_sole(); });
+          --references;
+          break;
+        default:
+          both([&](auto& ref) { return ref.idle(n); });
+          both([&](auto& ref) { return ref.freeze(references + pins + 2); });
+          if (how != mode::changing || i % 5 != 0) break;
+          CHECK(p.ref.make_exact() == release_result::released);
+          if (i % 2 == 0) REQUIRE(p.heat());
+      }
+      REQUIRE(p.ref.dma_pinned() == plain.dma_pinned());
+      REQUIRE(p.ref.dma_pinned_hint() == plain.dma_pinned());
+      REQUIRE(p.ref.snapshot() == plain.snapshot());
+      REQUIRE(p.ref.count() == plain.count());
+      REQUIRE(p.ref.pins() == plain.pins());
+    }
+    if (how == mode::hot) CHECK(p.ref.is_hot());
+  }
+}
+
+TEST_CASE("zero: told when the page is exact; a reference that went while it was hot is told by the switch") {
+  page<> p;
+  REQUIRE_HOT(p);
+  SUBCASE("exact first") {
+    CHECK(p.ref.make_exact() == release_result::released);
+    CHECK_FALSE(p.ref.is_hot());
+    CHECK(p.ref.make_exact() == release_result::released);
+    CHECK(p.ref.put() == release_result::last);
+  }
+  SUBCASE("put while it was hot") {
+    CHECK(p.ref.put() == release_result::released);
+    CHECK(p.ref.make_exact() == release_result::last);
+  }
+  SUBCASE("put_sole is a put while it is hot") {
+    REQUIRE(p.ref.get() == take_result::taken);
+    CHECK(p.ref.put_sole() == release_result::released);
+    (void)p.ref.make_exact();
+    CHECK(p.ref.put_sole() == release_result::last);
+  }
+  CHECK(p.ref.try_get() == take_result::dead);
+  CHECK(p.ref.try_get_if_alive() == take_result::dead);
+  CHECK(p.ref.try_pin() == take_result::dead);
+  CHECK(p.ref.snapshot() == bias64{});
+  p.ref.reset(2);
+  REQUIRE(p.heat());
+  CHECK(p.ref.count() == 2);
+}
+
+TEST_CASE("the idle level and releases of too much are told when the page is exact") {
+  page<> p;
+  REQUIRE_HOT(p);
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  CHECK(p.ref.unpin(1, 1) == release_result::released);
+  (void)p.ref.make_exact();
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  CHECK(p.ref.unpin(1, 1) == release_result::idle);
+  CHECK(p.ref.unpin(2) == release_result::underflow);
+  REQUIRE(p.heat());
+  CHECK(p.ref.put(2) == release_result::released);
+  CHECK(p.ref.make_exact() == release_result::underflow);
+  // The page leaks, and is not reused under anybody.
+  CHECK(p.ref.snapshot().zone() == pinref::zone::alive);
+}
+
+TEST_CASE("a bulk above the limit is refused and changes nothing, hot or exact") {
+  page<> p;
+  for (int hot = 0; hot != 2; ++hot) {
+    if (hot == 1) REQUIRE_HOT(p);
+    CHECK(p.ref.get(p.ref.max_references_at_once + 1) == take_result::overflow);
+    CHECK(p.ref.try_get(p.ref.max_references_at_once + 1) == take_result::overflow);
+    CHECK(p.ref.try_get_if_alive(p.ref.max_references_at_once + 1) == take_result::overflow);
+    CHECK(p.ref.try_pin(p.ref.max_pins_at_once + 1) == take_result::overflow);
+    CHECK(p.ref.add_pin(~std::size_t{0}) == take_result::overflow);
+    CHECK(p.ref.put(p.ref.max_references_at_once + 1) == release_result::underflow);
+    CHECK(p.ref.unpin(~std::size_t{0}) == release_result::underflow);
+    CHECK_FALSE(p.ref.freeze(0));
+    CHECK_FALSE(p.ref.freeze(~std::size_t{0}));
+    CHECK(p.ref.idle(~std::size_t{0}));
+    CHECK(p.ref.snapshot() == bias64::of(1));
+  }
+}
+
+TEST_CASE("pins of a hot page overflow where the word does, and not one is lost") {
+  page<> p;
+  REQUIRE_HOT(p);
+  const std::size_t bulk = p.ref.max_pins_at_once;
+  std::uint64_t held = 0;
+  while (p.ref.try_pin(bulk) == take_result::taken && held <= bias64::zones::max_holders / bias64::pin_bias)
+    held += bulk;
+  CHECK(held < bias64::zones::max_holders / bias64::pin_bias);
+  CHECK(held > bias64::zones::max_holders / bias64::pin_bias / 2);
+  CHECK(p.ref.try_pin(bulk) == take_result::overflow);
+  CHECK(p.ref.pins() == held);
+  CHECK(p.ref.dma_pinned());
+  CHECK(p.ref.make_exact() == release_result::released);
+  CHECK(p.ref.snapshot() == bias64::of(1, held));
+  CHECK_FALSE(p.heat());  // far too many for that
+  for (; held != 0; held -= bulk) REQUIRE(p.ref.unpin(bulk) == release_result::released);
+  CHECK(p.heat());
+  CHECK(p.ref.snapshot() == bias64::of(1));
+}
+
+TEST_CASE("freeze: alone with a hot page makes it exact and takes it; not alone leaves it hot") {
+  page<> p;
+  REQUIRE_HOT(p);
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  CHECK_FALSE(p.ref.freeze(1));
+  CHECK(p.ref.is_hot());
+  REQUIRE(p.ref.unpin() == release_result::released);
+  CHECK_FALSE(p.ref.freeze(2));
+  CHECK(p.ref.freeze(1));
+  CHECK_FALSE(p.ref.is_hot());
+  CHECK(p.ref.try_get() == take_result::dead);
+  p.ref.unfreeze(1);
+  CHECK(p.ref.snapshot() == bias64::of(1));
+  CHECK(p.heat());
+}
+
+TEST_CASE("without a barrier a page stays as it is and works") {
+  page<hot_ref<bias64, no_barrier>> p;
+  CHECK_FALSE(p.heat());
+  CHECK_FALSE(p.ref.is_hot());
+  CHECK(p.ref.try_pin() == take_result::taken);
+  CHECK(p.ref.dma_pinned());
+  CHECK(p.ref.unpin() == release_result::released);
+  CHECK(p.ref.make_exact() == release_result::released);
+  CHECK(p.ref.put() == release_result::last);
+}
+
+TEST_CASE("taken by one thread and released by another, with or without a number of its own") {
+  using ref = hot_ref<bias64, numbered, 2>;
+  for (const unsigned taker : {0u, 1u, 2u, ~0u})
+    for (const unsigned releaser : {0u, 1u, 2u, ~0u}) {
+      CAPTURE(taker);
+      CAPTURE(releaser);
+      page<ref> p;
+      REQUIRE_HOT(p);
+      numbered::number = taker;
+      REQUIRE(p.ref.try_pin(3) == take_result::taken);
+      REQUIRE(p.ref.get(5) == take_result::taken);
+      numbered::number = releaser;
+      CHECK(p.ref.unpin(2) == release_result::released);
+      CHECK(p.ref.put(5) == release_result::released);
+      CHECK(p.ref.dma_pinned());
+      CHECK(p.ref.snapshot() == bias64::of(1, 1));
+      CHECK(p.ref.unpin() == release_result::released);
+      CHECK_FALSE(p.ref.dma_pinned());
+      CHECK(p.ref.make_exact() == release_result::released);
+      CHECK(p.ref.snapshot() == bias64::of(1));
+    }
+  numbered::number = 0;
+}
+
+TEST_CASE("a wait makes the page exact, and it is not made hot under the waiter") {
+  page<> p;
+  REQUIRE_HOT(p);
+  CHECK(p.ref.wait_until_idle(1, pinref::deadline::passed()) == pinref::wait_result::reached);
+  CHECK_FALSE(p.ref.is_hot());
+  REQUIRE(p.heat());
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  CHECK(p.ref.wait_until_unpinned(pinref::deadline::passed()) == pinref::wait_result::timed_out);
+  REQUIRE(p.ref.snapshot().zone() == pinref::zone::watched);
+  CHECK_FALSE(p.heat());
+  std::thread waiter{[&p] { CHECK(p.ref.wait_until_unpinned() == pinref::wait_result::reached); }};
+  CHECK(p.ref.unpin() == release_result::released);
+  waiter.join();
+  CHECK(p.heat());
+}
+
+TEST_CASE("live threads have numbers of their own, and leave them to later ones") {
+  constexpr unsigned more = hot_sync::max_threads + 8;
+  for (int round = 0; round != 3; ++round) {
+    std::vector<unsigned> numbers(more);
+    std::atomic<unsigned> ready{0};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i != more; ++i)
+      threads.emplace_back([&, i] {
+        numbers[i] = hot_sync::enroll();
+        CHECK(hot_sync::thread_number() == numbers[i]);
+        ready.fetch_add(1);
+        while (ready.load() != more) std::this_thread::yield();
+      });
+    for (std::thread& thread : threads) thread.join();
+    std::set<unsigned> given;
+    unsigned without = 0;
+    for (const unsigned number : numbers)
+      if (number < hot_sync::max_threads)
+        CHECK(given.insert(number).second);
+      else
+        ++without;
+    // This thread may have one too.
+    CHECK(given.size() + without == more);
+    CHECK(given.size() + 1 >= hot_sync::max_threads);
+  }
+}
+
+TEST_CASE("many threads, while the page is switched and asked about") {
+  page<> p;
+  REQUIRE_HOT(p);
+  std::atomic<bool> stop{false};
+  std::atomic<unsigned> wrong{0};
+  std::vector<std::thread> threads;
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  for (int i = 0; i != 3; ++i)
+    threads.emplace_back([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        wrong += p.ref.try_get() != take_result::taken;
+        wrong += p.ref.try_pin(2) != take_result::taken;
+        wrong += p.ref.put() != release_result::released;
+        wrong += p.ref.unpin(2) != release_result::released;
+      }
+    });
+  for (int i = 0; i != 2000; ++i) {
+    switch (i % 4) {
+      case 0:
+        wrong += p.ref.make_exact() != release_result::released;
+        break;
+      case 1:
+        wrong += !p.heat();
+        break;
+      default:
+        wrong += !p.ref.dma_pinned();
+        wrong += p.ref.idle(1);
+    }
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(p.ref.unpin() == release_result::released);
+  CHECK_FALSE(p.ref.dma_pinned());
+  (void)p.ref.make_exact();
+  CHECK(p.ref.snapshot() == bias64::of(1));
+}
+
+TEST_CASE("hosts and pin_user_pages take a hot page unchanged") {
+  using ref = hot_ref<>;
+  using frame = pinref::basic_frame<ref>;
+  static ref::slots counts;
+  pinref::basic_frame_arena<ref> arena{1};
+  pinref::basic_page_table<ref> space{arena, 0x100000, 16};
+  REQUIRE(arena.valid());
+  REQUIRE(space.map(0x100000, 4, pinref::protection::read_write));
+  frame* pages[4];
+  REQUIRE(pinref::pin_user_pages_fast(space, 0x100000, 4, foll::write, pages) ==
+          pinref::gup_result{4, pinref::gup_error::none});
+  frame& hot = *pages[1];
+  REQUIRE(pinref::get_page(hot) == take_result::taken);  // its keeper's
+  const bool is_hot = hot.ref().make_hot(counts);
+  CHECK(is_hot == hot_sync::has_heavy_barrier());
+  CHECK(pinref::page_dma_pinned(hot));
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 4, true) == pinref::gup_result{4, pinref::gup_error::none});
+  CHECK(hot.dirty());
+  CHECK_FALSE(pinref::page_dma_pinned(hot));
+  for (int again = 0; again != 2; ++again) {
+    frame* more[4];
+    REQUIRE(pinref::pin_user_pages_fast(space, 0x100000, 4, foll::write, more).ok());
+    CHECK(more[1] == &hot);
+    CHECK(pinref::page_pin_count(hot) == 1);
+    CHECK(pinref::page_dma_pinned(hot));
+    CHECK(pinref::unpin_user_pages(more, 4).ok());
+    CHECK(hot.ref().is_hot() == is_hot);
+  }
+  space.unmap(0x100000, 4);
+  CHECK(arena.nr_free() == arena.nr_frames() - 1);
+  CHECK(hot.ref().make_exact() == release_result::released);
+  CHECK(pinref::put_page(hot) == release_result::last);
+  CHECK(arena.nr_free() == arena.nr_frames());
+}
