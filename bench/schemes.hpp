@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "pages.hpp"
+#include "pinref/ref/hot_ref.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/split_ref.hpp"
 #include "pinref/word/bias_layout.hpp"
@@ -109,6 +110,21 @@ struct bias64_scan : bias64 {
 /// The release for a holder that expects to be the last.
 struct bias64_sole : bias64 {
   BENCH_INLINE bool put() noexcept { return ref.put_sole() == pinref::release_result::last; }
+};
+
+/// A page made hot: every thread counts for itself.
+struct hot {
+  BENCH_INLINE bool get() noexcept { return ref.try_get() == pinref::take_result::taken; }
+  BENCH_INLINE bool put() noexcept { return ref.put() == pinref::release_result::last; }
+  BENCH_INLINE bool pin() noexcept { return ref.try_pin() == pinref::take_result::taken; }
+  BENCH_INLINE bool unpin() noexcept { return ref.unpin() == pinref::release_result::last; }
+  void revive() noexcept {
+    ref.reset();
+    if (!ref.make_hot(counts)) broken();
+  }
+
+  pinref::hot_ref<> ref;
+  pinref::hot_ref<>::slots counts;
 };
 
 }  // namespace bench

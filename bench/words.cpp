@@ -289,6 +289,15 @@ void add_dead_share(unsigned nr_threads) {
   compare<base, reference, dead_share<bias64_scan, Percent>>(workload, "bias64_scan", nr_threads);
 }
 
+/// One page, hot, beside the same page counted in one word.
+void add_hot() {
+  for (unsigned threads : {1u, 2u}) {
+    compare<get_put<bare>, get_put<bias64>, get_put<hot>>("get_put", "hot", threads);
+    compare<pin_unpin<bare>, pin_unpin<bias64>, pin_unpin<hot>>("pin_unpin", "hot", threads);
+  }
+  compare<mixed<bare>, mixed<bias64>, mixed<hot>>("mixed", "hot", 2);
+}
+
 void add_batch() {
   using base = batch32<bare>;
   using best = batch32_prefetched<bias64>;
@@ -326,6 +335,7 @@ void add_benchmarks() {
   add_against_pair<one_life>("one_life", 1);
   compare<get_put<bare>, one_life<bias64>, one_life<bias64_sole>>("one_life", "bias64_sole", 1);
   add_batch();
+  add_hot();
 
   benchmark::AddCustomContext("bytes_per_page_bias32", std::to_string(sizeof(pinref::page_ref<pinref::bias32>)));
   benchmark::AddCustomContext("bytes_per_page_bias64", std::to_string(sizeof(pinref::page_ref<pinref::bias64>)));

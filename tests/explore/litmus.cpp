@@ -182,6 +182,21 @@ outcomes read_to_write_causality(order store, order load, order fence = rlx) {
               }});
 }
 
+// What each thread does between its store and its load.
+outcomes asymmetric_store_buffering(void (*first)(explorer::place), void (*second)(explorer::place)) {
+  return all(2, false,
+             {[=](bed& b) {
+                b.x.store(1, rlx);
+                if (first != nullptr) first({});
+                b.r[0] = b.y.load(rlx);
+              },
+              [=](bed& b) {
+                b.y.store(1, rlx);
+                if (second != nullptr) second({});
+                b.r[1] = b.x.load(rlx);
+              }});
+}
+
 }  // namespace
 
 TEST_CASE("store buffering is forbidden by seq_cst on all four accesses only") {
@@ -492,4 +507,50 @@ TEST_CASE("a weak compare_exchange fails spuriously as often as the options allo
   CHECK(run(2, false, program, how) == outcomes{"00", "10"});
   how.spurious_weak_cas = 2;
   CHECK(run(2, false, program, how) == outcomes{"00", "10", "20"});
+}
+
+TEST_CASE("asymmetric barriers: store buffering needs a heavy one on one side and one on the other") {
+  const auto light = explorer::light_barrier, heavy = explorer::heavy_barrier;
+  CHECK(asymmetric_store_buffering(light, heavy) == without(any_two, "00"));
+  CHECK(asymmetric_store_buffering(heavy, heavy) == without(any_two, "00"));
+  CHECK(asymmetric_store_buffering(light, light) == any_two);
+  CHECK(asymmetric_store_buffering(light, nullptr) == any_two);
+  CHECK(asymmetric_store_buffering(nullptr, heavy) == any_two);
+}
+
+TEST_CASE("asymmetric barriers: a heavy one does not order two light ones") {
+  const auto found = all(2, false,
+                         {[](bed& b) {
+                            b.x.store(1, rlx);
+                            explorer::light_barrier();
+                            b.r[0] = b.y.load(rlx);
+                          },
+                          [](bed& b) {
+                            b.y.store(1, rlx);
+                            explorer::light_barrier();
+                            b.r[1] = b.x.load(rlx);
+                          },
+                          [](bed&) { explorer::heavy_barrier(); }});
+  CHECK(found == any_two);
+}
+
+TEST_CASE("asymmetric barriers order what may be read, and make nothing happen before") {
+  explorer::options how;
+  const auto r = explorer::explore(how, [](explorer::execution& e) {
+    struct shared {
+      explorer::plain<int> data{0};
+      variable flag{0};
+    };
+    auto& s = e.make<shared>();
+    e.thread([&s] {
+      s.data.write(1);
+      explorer::light_barrier();
+      s.flag.store(1, rlx);
+    });
+    e.thread([&s] {
+      explorer::heavy_barrier();
+      if (s.flag.load(rlx) == 1) s.data.read();
+    });
+  });
+  CHECK_MESSAGE(r.message.find("data race") != std::string::npos, r.text());
 }

@@ -83,9 +83,9 @@ constexpr Layout full() {
 
 // What one pin counts for.
 template <class Layout>
-constexpr std::size_t pin_weight() {
+constexpr std::uint64_t pin_weight() {
   if constexpr (requires { Layout::pin_bias; })
-    return static_cast<std::size_t>(Layout::pin_bias);
+    return Layout::pin_bias;
   else
     return 1;
 }

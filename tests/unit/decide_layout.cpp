@@ -1,12 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <thread>
 #include <vector>
 
-#include "foreign_host.hpp"
 #include "pinref/decide/layout_break.hpp"
 #include "pinref/gup/gup.hpp"
+#include "pinref/gup/object.hpp"
 #include "storage_host.hpp"
 
 using pinref::break_layout;
@@ -151,24 +152,48 @@ TEST_CASE_TEMPLATE("a wait ends when the last holder goes, and the scan begins a
   CHECK(asked == 2);
 }
 
-TEST_CASE_TEMPLATE("A4.6: a longterm pin of a layout page is refused, and the count is as it was", Layout,
-                   ALL_LAYOUTS) {
-  using space_type = support::foreign_space<pinref::page_ref<Layout>>;
-  space_type space(2);
-  auto& page = space.map(0, 1, support::kind::device);
-  auto& other = space.map(1, 1, support::kind::transient_only);
-  typename space_type::page* pages[2] = {};
-  CHECK(pinref::pin_user_pages_fast(space, space.address(1), 1, foll::longterm | foll::write, pages) ==
-        gup_result{0, gup_error::not_longterm});
-  CHECK(pinref::pin_user_pages(space, space.address(1), 1, foll::longterm | foll::write, pages) ==
-        gup_result{0, gup_error::not_longterm});
+namespace {
+
+// One page, at address 0 of a space and at index 0 of an object.
+template <class Page>
+struct space_of_one {
+  using page = Page;
+  static constexpr std::size_t page_size = 4096;
+
+  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll) const { return {&only}; }
+  bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  template <class Use>
+  gup_error fault_in(std::uintptr_t, foll, Use use) {
+    return use(pinref::mapping<page>{&only});
+  }
+  std::uint64_t size() const { return page_size; }
+  page* find(std::uint64_t) { return &only; }
+  gup_error allocate(std::uint64_t) { return gup_error::busy; }
+
+  page& only;
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("A4.6: a longterm pin of a layout page is refused as unsupported, and the count is as it was", Host,
+                   FOREIGN_HOSTS) {
+  Host host;
+  auto& page = host.device();
+  space_of_one<typename Host::page> space{page};
+  typename Host::page* pages[1] = {};
+  std::size_t offset = 0;
+  const gup_result refused{0, gup_error::not_longterm};
   CHECK(pinref::to_errno(gup_error::not_longterm) == EOPNOTSUPP);
-  CHECK(other.ref.snapshot() == Layout::of(1));
-  CHECK(page.ref.snapshot() == Layout::of(1));
-  CHECK(page.idled == 0);
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::longterm | foll::write, pages) == refused);
+  CHECK(pinref::pin_user_pages(space, 0, 1, foll::longterm | foll::write, pages) == refused);
+  CHECK(pinref::pin_object_folios(space, 0, 4095, pages, 1, offset) == refused);
+  CHECK(page.ref.snapshot() == Host::layout::of(1));
   CHECK(pages[0] == nullptr);
-  CHECK(pinref::pin_user_pages_fast(space, space.address(1), 1, foll::write, pages).ok());
+  // A short one is not.
+  CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::write, pages).ok());
   CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  CHECK(pinref::page_idle(page));
 }
 
 TEST_CASE_TEMPLATE("A4.7: a device page is idle at exactly one reference, whatever mix of holders leaves", Host,

@@ -119,12 +119,12 @@ TEST_CASE_TEMPLATE("a pin ends a migration at once; a reference nobody accounts 
   const auto before = migration<Host>::traits::ref(m.source).snapshot();
   SUBCASE("pinned") {
     REQUIRE(pinref::try_pin_page(m.source) == take_result::taken);
-    m.not_moved(m.migrate(m.source, m.target, deadline::never()), migrate_result::busy);
+    m.not_moved(m.migrate(m.source, m.target, deadline::in(5'000'000)), migrate_result::busy);
     CHECK(pinref::unpin_user_page(m.source) == release_result::released);
   }
   SUBCASE("one reference too few is no reason to wait") {
     CHECK(pinref::put_page(m.source) == release_result::released);
-    m.not_moved(m.migrate(m.source, m.target, deadline::never()), migrate_result::busy);
+    m.not_moved(m.migrate(m.source, m.target, deadline::in(5'000'000)), migrate_result::busy);
     REQUIRE(pinref::get_page(m.source) == take_result::taken);
   }
   SUBCASE("one too many, looked at once") {

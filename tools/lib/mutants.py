@@ -69,7 +69,7 @@ class Instrumented:
     def instrumented(self):
         out, at = [], 0
         # At one place, what opens later encloses less, and what closes comes before what opens.
-        for position, _, what in sorted(self._inserts, key=lambda each: (each[0], each[1])):
+        for position, _, what in sorted(self._inserts, key=lambda each: each[:2]):
             out += [self.text[at:position], what]
             at = position
         return "".join(out) + self.text[at:]
@@ -87,8 +87,9 @@ class Instrumented:
         return number
 
     def _wrap(self, start, end, before, after):
-        self._inserts.append((start, (1, -end), before))
-        self._inserts.append((end, (0, -start), after))
+        count = len(self._inserts)
+        self._inserts.append((start, (1, -end, count), before))
+        self._inserts.append((end, (0, -start, -count), after))
 
     def _words(self, start, end):
         return " ".join(self.code[start:end].split())
@@ -119,7 +120,7 @@ class Instrumented:
         self._wrap(start, end, f"::mutate::flip({flip}, static_cast<bool>(", "))")
         if droppable:
             drop = self._add(start, f"drop `{words}`")
-            self._wrap(start, end, f"(!::mutate::on({drop}) && ", ")")
+            self._wrap(start, end, f"(!::mutate::on({drop}) && (", "))")
         self._operands(start, end, words)
 
     def _operands(self, start, end, words):
@@ -145,7 +146,7 @@ class Instrumented:
                 self._condition(*parts[1], False)
             else:
                 self._condition(*parts[-1], True)
-        for match in re.finditer(r"(?<!constexpr )\bbool \w+ = ([^;]*);", self.code):
+        for match in re.finditer(r"(?<!constexpr )\bbool \w+ = ([^;{]*);", self.code):
             self._condition(*match.span(1), False)
         for match in re.finditer(r"\breturn ([^;]*);", self.code):
             # With a ternary the condition ends before it, and is found there.

@@ -18,6 +18,22 @@ PLAIN_SUITES = RUNTIME_SUITES + [
     "headers", "nocompile", "codegen", "lint", "consumers", "bench-smoke"]
 LONG_SUITES = ["long"]
 
+# Suites that are builds of their own, of these suites of Meson. They are not part of an everyday run.
+DETERMINISTIC_SUITES = ["unit", "explore"]
+BUILD_SUITES = ["elsewhere", "valgrind", "coverage", "mutation"]
+# For which there is a cross file: what they need on top of the everyday programs.
+CROSS_FILES = Path(__file__).resolve().parents[2] / "tests" / "elsewhere"
+ARCHITECTURES = {
+    "aarch64": ["aarch64-linux-gnu-g++", "qemu-aarch64"],
+    "riscv64": ["clang++", "riscv64-linux-gnu-g++", "qemu-riscv64"],
+    "s390x": ["s390x-linux-gnu-g++", "qemu-s390x"],
+    "armhf": ["arm-linux-gnueabihf-g++", "qemu-arm"],
+    "i386": [],
+}
+# Slow, and about the explorer and the protocols rather than the machine: these cases run natively only.
+NATIVE_ONLY = "*memory?order?is?needed*,*axiomatic?model*"
+NOTHING_TO_RUN = 77
+
 # A test program that counts its own cases says so in one of these lines; any other counts as one.
 DOCTEST_LINE = re.compile(
     r"^\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|", re.M)
@@ -34,6 +50,9 @@ class Build:
     options: list
     suites: list
     wrapper: list = field(default_factory=list)
+    test_options: list = field(default_factory=list)
+    folder: str = ""  # the name, if not said
+    part: bool = False  # only what the suites run is ever built of it
 
 
 @dataclass
@@ -98,8 +117,59 @@ def sanitizer_wrapper(compiler, sanitizer):
     return None
 
 
+def compiles(command):
+    """Whether it makes a program of the standard library, headers of the kernel included."""
+    text = "#include <atomic>\n#include <linux/futex.h>\nint main() {}"
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([*command, "-x", "c++", "-", "-o", Path(folder, "probe")],
+                              input=text, text=True, capture_output=True).returncode == 0
+
+
+def plan_elsewhere(tally):
+    """Other processors: cross compilers and an emulator, or this one's 32-bit mode."""
+    options = ["-Doptimization=1", "-Ddebug=false", "-Dtests=enabled", "-Dexamples=disabled", "-Dbench=disabled"]
+    for name, programs in ARCHITECTURES.items():
+        missing = [program for program in programs if not shutil.which(program)]
+        if missing:
+            tally.skips.append(f"elsewhere {name}: {' and '.join(missing)} not installed")
+        elif name == "i386" and not (platform.machine() == "x86_64" and compiles(
+                ["g++", "-m32", "-idirafter", "/usr/include/x86_64-linux-gnu"])):
+            tally.skips.append("elsewhere i386: g++ -m32 makes no program here")
+        else:
+            yield Build(f"elsewhere {name}", "g++", [*options, f"--cross-file={CROSS_FILES / name}.ini"],
+                        DETERMINISTIC_SUITES, test_options=[
+                            "--timeout-multiplier", "10", f"--test-args=--test-case-exclude={NATIVE_ONLY}"],
+                        folder=f"elsewhere-{name}", part=True)
+
+
+def plan_extra(suite, tally):
+    """The builds of one of BUILD_SUITES."""
+    everyday = ["-Dauto_features=enabled"]
+    if suite == "elsewhere":
+        yield Build("gcc", "g++", everyday, ["elsewhere"], part=True)
+        yield from plan_elsewhere(tally)
+        tally.skips.append(f"elsewhere: the cases {NATIVE_ONLY}, which run natively only")
+        return
+    if suite == "mutation":
+        yield Build("gcc", "g++", everyday, ["mutation"], part=True)
+        return
+    needed = ["g++", "gcov" if suite == "coverage" else "valgrind"]
+    missing = [program for program in needed if not shutil.which(program)]
+    if missing:
+        tally.skips.append(f"{suite}: {' and '.join(missing)} not installed")
+    elif suite == "valgrind":
+        yield Build("valgrind", "g++", everyday, ["unit"], test_options=["--setup", "valgrind"],
+                    folder="gcc", part=True)
+    else:
+        yield Build("coverage", "g++", ["-Db_coverage=true", "-Doptimization=1", "-Ddebug=false", "-Dtests=enabled",
+                                        "-Dexamples=disabled", "-Dbench=disabled"],
+                    [*DETERMINISTIC_SUITES, "coverage"], part=True)
+
+
 def plan(suite, tally):
     """The builds that `suite` (None: the everyday ones) needs on this machine."""
+    if suite in BUILD_SUITES:
+        return list(plan_extra(suite, tally))
     if suite is None:
         plain, sanitized = PLAIN_SUITES, RUNTIME_SUITES
     elif suite == "all":
@@ -126,6 +196,9 @@ def plan(suite, tally):
                 break
         else:
             tally.skips.append(f"{name}: no compiler here makes programs that run with it")
+    if suite == "all":
+        for each in BUILD_SUITES:
+            builds += plan_extra(each, tally)
     return builds
 
 
@@ -158,7 +231,7 @@ def compile_targets(folder, tests, everything):
 
 
 def run_build(root, build, everything, jobs, tally):
-    folder = root / "build" / build.name
+    folder = root / "build" / (build.folder or build.name)
     say(f"{build.name}: configuring ({build.compiler})")
     if not configure(root, build, folder):
         tally.fail(f"{build.name}: configuring")
@@ -172,6 +245,7 @@ def run_build(root, build, everything, jobs, tally):
     if not wanted:
         return
 
+    everything = everything and not build.part
     targets = compile_targets(folder, wanted, everything)
     if everything or targets:
         say(f"{build.name}: building")
@@ -180,14 +254,13 @@ def run_build(root, build, everything, jobs, tally):
             return
 
     say(f"{build.name}: testing")
-    log = folder / "meson-logs" / "testlog.json"
-    log.unlink(missing_ok=True)
+    logs = folder / "meson-logs"
+    for old in logs.glob("testlog*.json"):
+        old.unlink()
     suites = [argument for suite in build.suites for argument in ("--suite", suite)]
     clean = run([*build.wrapper, "meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs",
-                 "--num-processes", jobs, *suites])
-    records = []
-    if log.exists():
-        records = [json.loads(line) for line in log.read_text().splitlines()]
+                 "--num-processes", jobs, *build.test_options, *suites])
+    records = [json.loads(line) for log in logs.glob("testlog*.json") for line in log.read_text().splitlines()]
     failed_before = tally.failed
     for record in records:
         tally.count(build.name, record)
@@ -198,7 +271,7 @@ def run_build(root, build, everything, jobs, tally):
 
 
 def main():
-    every_suite = PLAIN_SUITES + LONG_SUITES
+    every_suite = PLAIN_SUITES + LONG_SUITES + BUILD_SUITES
     parser = argparse.ArgumentParser(
         prog="tools/test", description="Builds pinref with g++, clang++ and sanitizers, and tests each build.")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
@@ -215,7 +288,8 @@ def main():
         run_build(options.root, build, everything, jobs, tally)
         say(f"{build.name}: done in {time.monotonic() - begin:.0f} s")
 
-    if not tally.passed and not tally.failed:
+    nothing_to_run = not tally.passed and not tally.failed
+    if nothing_to_run and options.suite not in BUILD_SUITES:
         tally.fail("no test ran")
     say(f"all builds took {time.monotonic() - start:.0f} s")
     for reason in tally.skips:
@@ -223,7 +297,7 @@ def main():
     for what in tally.failures:
         print(f"FAILED {what}")
     print(tally.closing_line(), flush=True)
-    return 1 if tally.failed else 0
+    return 1 if tally.failed else NOTHING_TO_RUN if nothing_to_run else 0
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
-# shellcheck shell=sh disable=SC2086
+# shellcheck shell=sh disable=SC2034,SC2086
 # Sourced by the tools: brings in what a bare Debian 12 lacks. Installs only; upgrades and removes nothing.
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
   cmake python3 libclang-rt-14-dev git binutils ca-certificates"
+pinref_elsewhere_packages="g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-arm-linux-gnueabihf
+  g++-12-multilib qemu-user"
 pinref_programs="python3 meson ninja pkg-config cmake git objdump"
 
-# setup ROOT: returns nonzero when a needed program is missing in the end.
+# setup ROOT [PACKAGE...]: returns nonzero when a needed program is missing in the end. What the packages bring is not
+# needed.
 setup() {
   setup_log=$1/build/setup.log
   mkdir -p "$1/build"
+  shift
 
   if grep -qs '^VERSION_ID="12"' /etc/os-release && grep -qs '^ID=debian' /etc/os-release; then
-    setup_debian
+    setup_debian $pinref_packages
+    setup_debian "$@"
   fi
 
   setup_lacking=
@@ -30,7 +35,7 @@ setup() {
 
 setup_debian() {
   missing=
-  for package in $pinref_packages; do
+  for package in "$@"; do
     case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null) in
       *' ok installed') ;;
       *) missing="$missing $package" ;;

@@ -13,7 +13,8 @@
 ///   `underflow`;
 /// - `dma_pinned()` answers as exactly as ever, and leaves the page hot;
 /// - `freeze` makes it exact, unless others hold it; the waits make it exact;
-/// - its calls must not run in a signal handler that may have interrupted one of them.
+/// - its calls must not run in a signal handler that may have interrupted one of them, nor in a second process that
+///   shares the page: numbers and barrier are those of one process.
 ///
 /// When not to use it: for pages that are merely busy. One word takes 8 bytes; this one takes 24 and, on a page that
 /// was ever hot, a line for each thread. docs/hot-pages.md has the figures.
@@ -91,8 +92,8 @@ class hot_ref {
     const word_type now = word_.load();
     if (zones::of(now) != zone::alive || zones::holders(now) > boost / 4) return false;
     if (word_.take(boost) != take_result::taken) return false;
-    // (T1) pairs with (T4), (T5), (T6): who counts for itself from here on sees the page, its counts, and a mapping that was
-    // cleared before an exact "not pinned".
+    // (T1) pairs with (T4), (T5), (T6): who counts for itself from here on sees the page, its counts, and a mapping
+    // that was cleared before an exact "not pinned".
     hot_.store(&counts[0], std::memory_order_release);
     return true;
   }
@@ -164,7 +165,7 @@ class hot_ref {
       const switching only_one{gate_};
       slot* const counts = hot_.load(std::memory_order_relaxed);
       if (counts != nullptr) {
-        if (sum_ordered(counts) > references(n)) return false;
+        if (sum_ordered(counts) != references(n)) return false;
         (void)collect(counts);
       }
     }
@@ -328,9 +329,11 @@ class hot_ref {
       const word_type with = static_cast<word_type>(own.taken.load(std::memory_order_relaxed) -
                                                     own.released.load(std::memory_order_relaxed));
       word_type without = static_cast<word_type>(with - delta);
-      // (T10) pairs with (T13): if a switch was first, the add counts in the life of that switch.
-      return !own.collected.compare_exchange_strong(without, with, std::memory_order_relaxed,
-                                                    std::memory_order_acquire);
+      if (own.collected.compare_exchange_strong(without, with, std::memory_order_relaxed, std::memory_order_relaxed))
+        return false;
+      // (T10) pairs with (T13): a switch was first, and the add counts in the life of that switch.
+      (void)own.collected.load(std::memory_order_acquire);
+      return true;
     }
   }
 

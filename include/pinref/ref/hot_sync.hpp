@@ -62,7 +62,11 @@ struct hot_sync : std_sync {
     return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
   }
   static void heavy_barrier() noexcept {
-    ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) [[likely]]
+      return;
+    // Not registered any more, or forbidden since: to go on without it would lose holds.
+    if (!has_heavy_barrier() || ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+      __builtin_trap();
   }
   static void pause() noexcept {
     ::sched_yield();

@@ -51,9 +51,12 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   noexcept;
   { ref.dma_pinned() }
   noexcept -> std::same_as<bool>;
-  { ref.idle(n) } noexcept -> std::same_as<bool>;
-  { ref.wait_until_unpinned() } noexcept -> std::same_as<wait_result>;
-  { ref.wait_until_idle(n) } noexcept -> std::same_as<wait_result>;
+  { ref.idle(n) }
+  noexcept -> std::same_as<bool>;
+  { ref.wait_until_unpinned() }
+  noexcept -> std::same_as<wait_result>;
+  { ref.wait_until_idle(n) }
+  noexcept -> std::same_as<wait_result>;
   { seen.dma_pinned_hint() }
   noexcept -> std::same_as<bool>;
   { seen.snapshot() }

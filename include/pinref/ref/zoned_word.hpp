@@ -46,7 +46,7 @@ class zoned_word {
   /// The word as it stands, as a read-modify-write: a taker that this does not see sees, after its take, whatever the
   /// caller wrote before. Precondition of deciding on an answer.
   [[nodiscard]] word_type load_ordered() noexcept {
-    // (R7) pairs with (R1), (R2), (R3), (R8), (R11): a take ordered after this reads what was written before it; a
+    // (R7) pairs with (R1), (R2), (R3), (R8): a take ordered after this reads what was written before it; a
     // release seen here shows what its holder wrote.
     return word_.fetch_add(0, std::memory_order_acq_rel);
   }
@@ -54,7 +54,7 @@ class zoned_word {
   /// Begins a life with n holders. Precondition: the word is dead and the caller is its only owner. Adds of takes that
   /// met the dead word stay: they are holders now.
   void start(word_type n) noexcept {
-    // (R5) pairs with (R1), (R2), (R11): who takes from this life on sees the page as its owner prepared it.
+    // (R5) pairs with (R1), (R2): who takes from this life on sees the page as its owner prepared it.
     word_.fetch_add(static_cast<word_type>(Zones::live(n) - Zones::dead), std::memory_order_release);
   }
 
@@ -124,7 +124,7 @@ class zoned_word {
         if (watched) wake();
         return true;
       }
-      if (Zones::of(seen) != zone::watched || Zones::holders(seen) != expected) return false;
+      if (Zones::holders(seen) != expected) return false;
     }
   }
 
@@ -163,9 +163,9 @@ class zoned_word {
 
   // The add of a take that found trouble is in the word. Where does the word stand?
   PINREF_SLOW_PATH take_result place(word_type delta) noexcept {
-    // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
-    word_type now = word_.load(std::memory_order_acquire);
     for (;;) {
+      // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
+      word_type now = word_.load(std::memory_order_acquire);
       word_type without = static_cast<word_type>(now - delta);
       take_result refused = take_result::dead;
       switch (Zones::of(now)) {
@@ -184,8 +184,7 @@ class zoned_word {
         case zone::lost:
           break;
       }
-      // (R11) pairs with (R5), (R7): on failure as (R2).
-      if (word_.compare_exchange_weak(now, without, std::memory_order_relaxed, std::memory_order_acquire))
+      if (word_.compare_exchange_weak(now, without, std::memory_order_relaxed, std::memory_order_relaxed))
         return refused;
     }
   }

@@ -11,7 +11,7 @@ namespace explorer {
 /// std::atomic<T> on the modelled memory. Each operation is one step. The place of the call comes
 /// by itself and names the site in traces and in order rules.
 template <class T>
-class alignas(alignof(T) < alignof(cell_id) ? alignof(cell_id) : alignof(T)) atomic {
+class alignas(sizeof(T) < alignof(cell_id) ? alignof(cell_id) : sizeof(T)) atomic {
   static_assert(std::is_integral_v<T> || std::is_enum_v<T> || std::is_pointer_v<T>);
   using order = std::memory_order;
   static constexpr order sc = std::memory_order_seq_cst;
@@ -134,6 +134,18 @@ class alignas(alignof(T) < alignof(cell_id) ? alignof(cell_id) : alignof(T)) ato
 inline void fence(std::memory_order order, place at = {}) noexcept {
   engine& e = engine::current();
   e.step().fence(e.effective(op::fence, order, {no_cell, nullptr}, at));
+}
+
+/// Costs the real program nothing: a compiler barrier. See memory::light_barrier.
+inline void light_barrier(place at = {}) noexcept {
+  engine& e = engine::current();
+  e.step().light_barrier(e.effective(op::light, std::memory_order_relaxed, {no_cell, nullptr}, at));
+}
+
+/// What orders every thread's light barriers: membarrier(2) in the real program.
+inline void heavy_barrier(place at = {}) noexcept {
+  engine& e = engine::current();
+  e.step().heavy_barrier(e.effective(op::heavy, std::memory_order_relaxed, {no_cell, nullptr}, at));
 }
 
 /// Data without atomicity: every two conflicting accesses must be ordered by happens-before, and

@@ -90,6 +90,8 @@ class memory {
     state_ = 0;
     seq_cst_ = 0;
     spurious_ = spurious_failures;
+    heavy_ = {};
+    barriers_ = 0;
   }
 
   /// The thread that everything below is done by.
@@ -208,6 +210,32 @@ class memory {
     commit(e);
   }
 
+  // Asymmetric barriers (P1202; membarrier(2) against a compiler barrier): seq_cst fences of which only pairs of a light
+  // and a heavy one are ordered. A heavy one knows what every thread knew at its last light one, and a light one what
+  // every heavy one before it knew. Like fences they order what may be read, and make nothing happen before.
+
+  void light_barrier(const site& s) {
+    event& e = log(s, no_cell);
+    join_seen(me().now, heavy_);
+    me().lit = me().now;
+    me().lit_at = e.number;
+    commit(e);
+    remember(barriers_);
+  }
+
+  void heavy_barrier(const site& s) {
+    event& e = log(s, no_cell);
+    for (const thread_views& t : threads_) {
+      join_seen(me().now, t.lit);
+      barriers_ = mix(barriers_, t.lit_at);
+    }
+    join_seen(me().now, heavy_);
+    join_seen(heavy_, me().now);
+    commit(e);
+    barriers_ = mix(barriers_, history());
+    remember(barriers_);
+  }
+
   /// Reading or writing plain data: not a step, only a check.
   void plain(object o, op kind) {
     event& e = log(kind, o.id);
@@ -265,6 +293,8 @@ class memory {
     view now;      // what the thread knows
     view pending;  // what an acquire fence adds: released by messages read relaxed
     view fenced;   // what relaxed stores release: known at the last release fence
+    view lit;      // known at the last light barrier
+    std::uint16_t lit_at = 0;
     std::uint64_t history = 0;
     bool newest_only = false;
   };
@@ -274,8 +304,12 @@ class memory {
     op kind;
   };
 
-  void join(view& into, const view& from) const {
+  void join_seen(view& into, const view& from) const {
     for (cell_id i = 0; i < used_; ++i) into.seen[i] = std::max(into.seen[i], from.seen[i]);
+  }
+
+  void join(view& into, const view& from) const {
+    join_seen(into, from);
     for (std::size_t i = 0; i < max_threads; ++i) {
       into.clock[i] = std::max(into.clock[i], from.clock[i]);
     }
@@ -398,7 +432,8 @@ class memory {
     const auto shift = [id, rank](view& v) {
       if (v.seen[id] >= rank) ++v.seen[id];
     };
-    for (thread_views& t : threads_) shift(t.now), shift(t.pending), shift(t.fenced);
+    for (thread_views& t : threads_) shift(t.now), shift(t.pending), shift(t.fenced), shift(t.lit);
+    shift(heavy_);
     for (cell_id i = 0; i < used_; ++i) {
       for (message& m : cells_[i].messages) shift(m.released);
     }
@@ -410,6 +445,8 @@ class memory {
   unsigned self_ = 0;
   std::vector<event> events_;
   std::array<thread_views, max_threads> threads_{};
+  view heavy_;                  // what the heavy barriers knew
+  std::uint64_t barriers_ = 0;  // names their order among the light ones
   std::vector<way> ways_;
   std::uint64_t state_ = 0;
   std::size_t max_events_ = 0;

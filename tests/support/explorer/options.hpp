@@ -27,7 +27,9 @@ enum class op : std::uint8_t {
   read,
   write,
   start,
-  join
+  join,
+  light,
+  heavy
 };
 
 /// Where a call was written: as a default argument, the caller's line. (clang 14 compiles no
@@ -92,7 +94,8 @@ struct result {
 
 inline const char* text(op kind) {
   static constexpr const char* names[] = {"load",   "store", "rmw",  "cas+",    "cas-", "fence", "wait",  "sleep",
-                                          "notify", "pause", "init", "destroy", "read", "write", "start", "join"};
+                                          "notify", "pause", "init", "destroy", "read", "write", "start", "join",
+                                          "light",  "heavy"};
   return names[static_cast<unsigned>(kind)];
 }
 

@@ -390,7 +390,7 @@ class engine final : host {
     const std::uint64_t h = mix(reinterpret_cast<std::uintptr_t>(s.at.file),
                                 static_cast<std::uint64_t>(s.at.line) << 16 | static_cast<std::uint64_t>(s.kind) << 8 |
                                     static_cast<std::uint64_t>(s.order));
-    std::uint64_t& slot = noted_[h % noted_.size()];
+    std::uint64_t& slot = noted_[static_cast<std::size_t>(h % noted_.size())];
     if (slot == h) return;
     slot = h;
     for (const site& known : result_.sites) {

@@ -49,7 +49,7 @@ inline bool seq_cst_order_exists(const memory& m) {
       operations.push_back(std::move(o));
     }
     previous[x.thread] = x.clock;
-    if (x.kind == op::start) previous[x.put] = x.clock;
+    if (x.kind == op::start) previous[static_cast<std::size_t>(x.put)] = x.clock;
   }
 
   const auto ordered = [&](const operation& x, const operation& y) {

@@ -1,0 +1,372 @@
+// A hot page: threads count for themselves while others make it exact, hot again, ask, freeze and free.
+
+#include "pinref/ref/hot_ref.hpp"
+#include "protocol.hpp"
+
+namespace {
+
+using namespace support;
+using explorer::check;
+using explorer::execution;
+using pinref::release_result;
+
+// T1 and T2 have a number, the body and T3 do not: they use the shared word.
+struct hot_sync : explored_sync {
+  static unsigned thread_number() noexcept { return explorer::self() - 1; }
+  static unsigned enroll() noexcept { return thread_number(); }
+  static bool has_heavy_barrier() noexcept { return true; }
+  static void light_barrier() noexcept { explorer::light_barrier(); }
+  static void heavy_barrier() noexcept { explorer::heavy_barrier(); }
+  static void pause() noexcept { explorer_sync::pause(); }
+};
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+struct page {
+  using ref_type = pinref::hot_ref<pinref::bias64, Sync, Slots>;
+
+  page() {
+    ref.reset();
+    check(ref.make_hot(counts), "made hot");
+  }
+
+  // What a holder may do.
+  void use() const { data.read(); }
+  void released(release_result result) {
+    check(result != release_result::underflow, "a rightful release is not refused");
+    if (result == last) free();
+  }
+  void free() {
+    check(freed.get() == 0, "freed once");
+    freed.add(1);
+    data.destroy();
+  }
+  // The end of the owner's reference.
+  void retire() {
+    use();
+    check(ref.make_exact() == release_result::released, "its owner still holds it");
+    released(ref.put());
+  }
+
+  ref_type ref;
+  typename ref_type::slots counts;
+  explorer::plain<int> data{1};
+  explorer::ghost<int> freed{0};
+  explorer::ghost<int> pinned{0};
+  typename Sync::template atomic<int> entry{1};
+  typename Sync::template atomic<int> handed{0};
+};
+
+template <class Page>
+Page& make(execution& x) {
+  Page& p = x.make<Page>();
+  x.name(p, "page");
+  x.name(p.ref, "ref");
+  x.name(p.counts, "slots");
+  x.name(p.data, "data");
+  x.name(p.entry, "entry");
+  x.name(p.handed, "handed");
+  return p;
+}
+
+template <class Page>
+void ends_dead(execution& x, Page& p) {
+  x.join();
+  check(p.freed.get() == 1, "freed at last");
+  check(!p.ref.is_hot() && p.ref.snapshot() == pinref::bias64{}, "ends dead, and nothing is left in the word");
+}
+
+template <class Page>
+void get_use_put(Page& p) {
+  if (p.ref.try_get() != taken) return;
+  p.use();
+  p.released(p.ref.put());
+}
+
+template <class Page>
+void pin_use_unpin(Page& p) {
+  if (p.ref.try_pin() != taken) return;
+  p.use();
+  p.released(p.ref.unpin());
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void switched_under_one(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { get_use_put(p); });
+  x.thread([&p] { p.retire(); });
+  ends_dead(x, p);
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void switched_under_two(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { get_use_put(p); });
+  x.thread([&p] { pin_use_unpin(p); });
+  x.thread([&p] { p.retire(); });
+  ends_dead(x, p);
+}
+
+// Exact, hot and exact again: a call may be halfway through any of them.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void there_and_back(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { get_use_put(p); });
+  x.thread([&p] {
+    (void)p.ref.make_exact();
+    (void)p.ref.make_hot(p.counts);
+    p.retire();
+  });
+  ends_dead(x, p);
+}
+
+// Taken on one thread, released on another: each slot alone is off, only the sum is right.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void handed_over(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] {
+    if (p.ref.try_pin() != taken) return p.handed.store(2, std::memory_order_relaxed);
+    p.use();
+    p.handed.store(1, std::memory_order_release);
+  });
+  x.thread([&p] {
+    int now = 0;
+    while ((now = p.handed.load(std::memory_order_acquire)) == 0) hot_sync::pause();
+    if (now == 2) return;
+    p.use();
+    p.released(p.ref.unpin());
+  });
+  x.thread([&p] { p.retire(); });
+  ends_dead(x, p);
+}
+
+// The counts are made by whoever makes the page hot, while others use it.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void new_counts(execution& x) {
+  using ref_type = typename page<Sync, Slots>::ref_type;
+  struct storage {
+    typename ref_type::slots counts;
+  };
+  auto& ref = x.make<ref_type>();
+  x.name(ref, "ref");
+  ref.reset();
+  x.thread([&ref] {
+    if (ref.try_get() == taken) (void)ref.put();
+  });
+  x.thread([&x, &ref] { (void)ref.make_hot(x.make<storage>().counts); });
+  x.join();
+  (void)ref.make_exact();
+  check(ref.snapshot() == pinref::bias64::of(1), "one reference is left");
+}
+
+// Whoever comes second finds the page as the first left it.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void two_switches(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] {
+    check(p.ref.try_get() == taken, "its owner holds it");
+    check(p.ref.make_exact() == release_result::released, "its owner still holds it");
+  });
+  x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
+  x.join();
+  check(p.ref.snapshot() == pinref::bias64::of(2), "two references, counted once");
+}
+
+// The second life begins hot, and somebody may still be halfway through a take of the first.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void second_life(execution& x) {
+  struct reborn : page<Sync, Slots> {
+    void released(release_result result) {
+      check(result != release_result::underflow, "a rightful release is not refused");
+      if (result == last) next();
+    }
+    void next() {
+      if (this->data.read() == 2) return this->free();
+      this->data.write(2);
+      this->ref.reset();
+      (void)this->ref.make_hot(this->counts);
+      retire();
+    }
+    void retire() {
+      this->use();
+      check(this->ref.make_exact() == release_result::released, "its owner still holds it");
+      released(this->ref.put());
+    }
+  };
+  auto& p = make<reborn>(x);
+  x.thread([&p] { get_use_put(p); });
+  x.thread([&p] { p.retire(); });
+  ends_dead(x, p);
+}
+
+// Pin, then look at the entry, against: clear the entry, then ask. Both are never unaware of the other.
+template <class Page>
+void pin_and_look(Page& p) {
+  if (p.ref.try_pin() != taken) return;
+  if (p.entry.load(std::memory_order_relaxed) == 1) p.use();
+  (void)p.ref.unpin();
+}
+
+template <class Page>
+void clear_and_ask(Page& p) {
+  p.entry.store(0, std::memory_order_relaxed);
+  if (!p.ref.dma_pinned()) p.data.write(2);
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void pinned_or_unmapped(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { pin_and_look(p); });
+  x.thread([&p] { clear_and_ask(p); });
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void pinned_or_unmapped_while_switched(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { pin_and_look(p); });
+  x.thread([&p] { clear_and_ask(p); });
+  x.thread([&p] { (void)p.ref.make_exact(); });
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void pinned_or_unmapped_while_made_hot(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  (void)p.ref.make_exact();
+  x.thread([&p] { pin_and_look(p); });
+  x.thread([&p] { clear_and_ask(p); });
+  x.thread([&p] { (void)p.ref.make_hot(p.counts); });
+}
+
+// There is a pin all the time, but never for long the same: taken on one thread, released on another.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void never_unpinned(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  (void)p.ref.try_pin();  // counted by the word
+  x.thread([&p] {
+    (void)p.ref.try_pin();
+    p.handed.store(1, std::memory_order_release);
+  });
+  x.thread([&p] {
+    if (p.handed.load(std::memory_order_acquire) == 1) (void)p.ref.unpin();
+  });
+  x.thread([&p] { check(p.ref.dma_pinned(), "somebody pins it all the time"); });
+  x.join();
+  check(p.ref.dma_pinned(), "one pin is left");
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void never_unpinned_while_switched(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  (void)p.ref.try_pin();
+  x.thread([&p] {
+    (void)p.ref.try_pin();
+    (void)p.ref.unpin();
+  });
+  x.thread([&p] { (void)p.ref.make_exact(); });
+  x.thread([&p] { check(p.ref.dma_pinned(), "somebody pins it all the time"); });
+  x.join();
+  (void)p.ref.make_exact();
+  check(p.ref.pins() == 1 && p.ref.count() == 1, "nothing is lost");
+}
+
+// Frozen, nobody else has it.
+template <class Sync = hot_sync, unsigned Slots = 2>
+void frozen(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { get_use_put(p); });
+  x.thread([&p] {
+    if (p.ref.freeze(1)) {
+      p.data.write(2);
+      p.ref.unfreeze(1);
+    }
+    p.retire();
+  });
+  ends_dead(x, p);
+}
+
+template <class Sync = hot_sync, unsigned Slots = 2>
+void frozen_by_one_of_two(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] { pin_use_unpin(p); });
+  x.thread([&p] {
+    if (!p.ref.freeze(1)) return;
+    p.data.write(2);
+    p.ref.unfreeze(1);
+  });
+  x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
+  x.join();
+  check(p.ref.snapshot() == pinref::bias64::of(1), "one reference is left");
+}
+
+// Where one thread alone has a number, one slot is enough, and fewer steps.
+PROTOCOL("hot: a switch loses no hold, and of all releasers exactly one frees", switched_under_one<hot_sync, 1>,
+         switched_under_two<hot_sync, 1>, handed_over<>)
+PROTOCOL("hot: exact, hot and exact again", new_counts<hot_sync, 1>, two_switches<hot_sync, 1>,
+         there_and_back<hot_sync, 1>, second_life<hot_sync, 1>)
+PROTOCOL("hot: pin, then look, against clear, then ask", pinned_or_unmapped<hot_sync, 1>,
+         pinned_or_unmapped_while_made_hot<hot_sync, 1>)
+PROTOCOL("hot: a pin that passes from hand to hand is never missed", never_unpinned<>)
+PROTOCOL("hot: frozen is alone", frozen<hot_sync, 1>)
+
+// These pass in every execution too, but that takes a minute.
+TEST_CASE("hot: three threads, and at most two switches away from one that could go on") {
+  for (const program& each :
+       std::initializer_list<program>{switched_under_two<>, pinned_or_unmapped_while_switched<hot_sync, 1>,
+                                      never_unpinned_while_switched<hot_sync, 1>, frozen_by_one_of_two<hot_sync, 1>}) {
+    const auto r = explorer::explore({.preemption_bound = 2}, each);
+    CHECK_MESSAGE(!r.failed, r.text());
+    CHECK(r.exhausted);
+  }
+}
+
+// Broken barriers.
+
+struct no_heavy_barrier : hot_sync {
+  static void heavy_barrier() noexcept {}
+};
+struct no_light_barrier : hot_sync {
+  static void light_barrier() noexcept {}
+};
+
+// A switch that waits for nobody: who came late is not collected again.
+struct deaf : hot_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_weak(T& seen, T desired, std::memory_order success, std::memory_order failure,
+                               explorer::place at = {}) noexcept {
+      if (failure != std::memory_order_acquire || success != std::memory_order_release)
+        return explorer::atomic<T>::compare_exchange_weak(seen, desired, success, failure, at);
+      this->fetch_sub(static_cast<T>(seen - desired), success, at);
+      return true;
+    }
+  };
+};
+
+// What came late is counted in the word without looking whether it was collected.
+struct hasty : hot_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_strong(T& seen, T desired, std::memory_order success, std::memory_order failure,
+                                 explorer::place at = {}) noexcept {
+      if (success != std::memory_order_relaxed)
+        return explorer::atomic<T>::compare_exchange_strong(seen, desired, success, failure, at);
+      this->store(desired, success, at);
+      return true;
+    }
+  };
+};
+
+TEST_CASE("hot: without either barrier a hold is lost, and a pinner and an unmapper both unaware") {
+  caught("", switched_under_one<no_heavy_barrier, 1>);
+  caught("", switched_under_one<no_light_barrier, 1>);
+  caught("data race", pinned_or_unmapped<no_heavy_barrier, 1>);
+  caught("data race", pinned_or_unmapped<no_light_barrier, 1>);
+}
+
+TEST_CASE("hot: a switch that does not look for latecomers is caught, and a latecomer that does not look") {
+  caught("", switched_under_one<deaf, 1>);
+  caught("", switched_under_one<hasty, 1>);
+}
+
+}  // namespace

@@ -1,0 +1,68 @@
+// Every memory order of the library that a protocol runs, one step weaker, one at a time, over all protocols: some
+// execution of one of them must fail. So no order is stronger than it needs to be, and none is untested.
+
+#include <algorithm>
+#include <string>
+
+#include "protocol.hpp"
+
+namespace {
+
+using explorer::site;
+
+struct subject {
+  const support::program* run;
+  const char* protocol;
+  std::uint64_t cost;
+  std::vector<site> sites;
+};
+
+struct mutant {
+  site at;
+  std::memory_order to;
+};
+
+bool has(const std::vector<site>& sites, const site& s) {
+  return std::find(sites.begin(), sites.end(), s) != sites.end();
+}
+
+// All programs of all protocols, the cheapest first.
+std::vector<subject> all_subjects() {
+  std::vector<subject> all;
+  for (const support::protocol& p : support::protocols())
+    for (const support::program& each : p.programs) {
+      explorer::result r = explorer::explore({}, each);
+      all.push_back({&each, p.text, r.steps, std::move(r.sites)});
+    }
+  std::sort(all.begin(), all.end(), [](const subject& a, const subject& b) { return a.cost < b.cost; });
+  return all;
+}
+
+std::vector<mutant> all_mutants(const std::vector<subject>& subjects) {
+  std::vector<site> seen;
+  std::vector<mutant> all;
+  for (const subject& s : subjects)
+    for (const site& at : s.sites) {
+      if (std::string(at.at.file).find("include/pinref/") == std::string::npos || has(seen, at)) continue;
+      seen.push_back(at);
+      for (const std::memory_order to : explorer::weaker(at)) all.push_back({at, to});
+    }
+  return all;
+}
+
+TEST_CASE("every memory order is needed by some protocol") {
+  const std::vector<subject> subjects = all_subjects();
+  const std::vector<mutant> mutants = all_mutants(subjects);
+  CHECK(mutants.size() > 20);
+  for (const mutant& m : mutants) {
+    const auto kills = [&m](const subject& s) {
+      return has(s.sites, m.at) && explorer::explore({.orders = explorer::at_site(m.at, m.to)}, *s.run).failed;
+    };
+    const auto killer = std::find_if(subjects.begin(), subjects.end(), kills);
+    const std::string what = explorer::text(m.at) + " -> " + explorer::text(m.to);
+    const std::string by = killer != subjects.end() ? killer->protocol : "nothing fails";
+    CHECK_MESSAGE(killer != subjects.end(), what << ": " << by);
+  }
+}
+
+}  // namespace

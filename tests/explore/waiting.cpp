@@ -1,0 +1,330 @@
+// Waiting for holders to leave: no wake-up is lost, whichever way they leave. A lost one is a deadlock.
+
+#include "protocol.hpp"
+
+namespace {
+
+using namespace support;
+using explorer::check;
+using explorer::execution;
+using pinref::deadline;
+using pinref::wait_result;
+
+constexpr auto reached = wait_result::reached;
+
+template <class Layout, class Sync = explored_sync>
+struct page {
+  page(std::size_t references, std::size_t pins) {
+    ref.reset(references);
+    for (std::size_t i = 0; i != pins; ++i) (void)ref.try_pin();
+  }
+
+  typename explored_sync::event_table events;
+  ref_of<Layout, Sync> ref;
+  explorer::plain<int> data{1};  // what a device writes
+};
+
+template <class Layout, class Sync = explored_sync>
+page<Layout, Sync>& make(execution& x, std::size_t references, std::size_t pins) {
+  auto& p = x.make<page<Layout, Sync>>(references, pins);
+  x.name(p, "page");
+  x.name(p.events, "event");
+  x.name(p.ref, "word");
+  x.name(p.data, "data");
+  return p;
+}
+
+// A device finishes, and the waiter owns its data.
+template <class Layout, class Sync = explored_sync>
+void unpin(execution& x) {
+  auto& p = make<Layout, Sync>(x, 1, 1);
+  x.thread([&p] {
+    p.data.write(2);
+    (void)p.ref.unpin();
+  });
+  x.thread([&p] {
+    check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait");
+    check(p.data.read() == 2, "the waiter sees what the device wrote");
+  });
+}
+
+template <class Layout>
+void two_pins(execution& x) {
+  auto& p = make<Layout>(x, 1, 2);
+  for (int i = 0; i < 2; ++i)
+    x.thread([&p] {
+      p.data.read();
+      (void)p.ref.unpin();
+    });
+  x.thread([&p] {
+    check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait");
+    p.data.write(2);
+  });
+}
+
+template <class Layout>
+void two_waiters(execution& x) {
+  auto& p = make<Layout>(x, 1, 1);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  for (int i = 0; i < 2; ++i)
+    x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait"); });
+}
+
+// Somebody pins again meanwhile, and leaves again.
+template <class Layout, class Sync = explored_sync>
+void pinned_again(execution& x) {
+  auto& p = make<Layout, Sync>(x, 1, 1);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] {
+    if (p.ref.try_pin() == taken) (void)p.ref.unpin();
+  });
+  x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait"); });
+  x.join();
+  check(p.ref.snapshot().references() == 1 && p.ref.snapshot().pins() == 0, "no holder is lost");
+}
+
+// Two waiters of two kinds, and holders of both.
+template <class Layout>
+void unpinned_and_idle(execution& x) {
+  auto& p = make<Layout>(x, 2, 1);
+  x.thread([&p] {
+    (void)p.ref.unpin();
+    (void)p.ref.put();
+  });
+  x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait"); });
+  x.thread([&p] { check(p.ref.wait_until_idle(1) == reached, "nothing else can end the wait"); });
+}
+
+// The last holder goes, by each of the calls that can be the last.
+template <class Layout, class Release>
+void until_free(execution& x, Release release) {
+  auto& p = make<Layout>(x, 1, 0);
+  x.thread([&p, release] {
+    p.data.write(2);
+    release(p.ref);
+  });
+  x.thread([&p] {
+    check(p.ref.wait_until_idle(0) == reached, "nothing else can end the wait");
+    check(p.data.read() == 2, "the waiter sees what the last holder did");
+  });
+}
+
+template <class Layout>
+void until_put(execution& x) {
+  until_free<Layout>(x, [](auto& ref) { check(ref.put() == last, "the only holder"); });
+}
+template <class Layout>
+void until_put_sole(execution& x) {
+  until_free<Layout>(x, [](auto& ref) { check(ref.put_sole() == last, "the only holder"); });
+}
+// A frozen page counts as free, though its claimant is there: nothing is said about its data.
+template <class Layout>
+void until_frozen(execution& x) {
+  auto& p = make<Layout>(x, 1, 0);
+  x.thread([&p] { check(p.ref.freeze(1), "waiting does not keep the owner from freezing"); });
+  x.thread([&p] { check(p.ref.wait_until_idle(0) == reached, "nothing else can end the wait"); });
+}
+
+// The holders that leave are takes that undo themselves, and takes that meet a dead word.
+template <class Layout>
+void takers_pass_by(execution& x) {
+  auto& p = make<Layout>(x, 1, 0);
+  x.thread([&p] {
+    if (p.ref.try_get() == taken) (void)p.ref.put();
+  });
+  x.thread([&p] { (void)p.ref.put(); });
+  x.thread([&p] { check(p.ref.wait_until_idle(0) == reached, "nothing else can end the wait"); });
+  x.join();
+  check(p.ref.snapshot() == Layout{}, "ends dead, with nothing left in the word");
+}
+
+// A device page: its owner's reference stays, and whoever leaves it idle is told so, once.
+template <class Layout>
+void until_idle(execution& x) {
+  auto& p = make<Layout>(x, 2, 1);
+  auto& idles = x.make<explorer::ghost<int>>();
+  const auto note = [&idles](pinref::release_result result) {
+    check(result != last && result != pinref::release_result::underflow, "the owner still holds the page");
+    if (result == pinref::release_result::idle) idles.add(1);
+  };
+  x.thread([&p, note] { note(p.ref.put(1, 1)); });
+  x.thread([&p, note] { note(p.ref.unpin(1, 1)); });
+  x.thread([&p] { check(p.ref.wait_until_idle(1) == reached, "nothing else can end the wait"); });
+  x.join();
+  check(idles.get() == 1, "idle is told once");
+}
+
+// A waiter gives up; its mark stays behind and must harm nobody.
+template <class Layout>
+void gives_up(execution& x) {
+  auto& p = make<Layout>(x, 1, 1);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] {
+    explored_sync::timed_out() = false;
+    (void)p.ref.wait_until_unpinned(deadline::in(INT64_MAX / 2), when_timed_out{});
+  });
+  x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "another's giving up is not one's own"); });
+  x.join();
+  check(p.ref.freeze(1), "nothing but the reference is left");
+}
+
+template <class Layout>
+void looks_once(execution& x) {
+  auto& p = make<Layout>(x, 1, 1);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] { (void)p.ref.wait_until_unpinned(deadline::passed()); });
+  x.join();
+  check(p.ref.put() == last, "nothing but the reference is left");
+}
+
+// A canceller ends a wait for something that never comes.
+template <class Layout>
+void cancelled(execution& x) {
+  auto& p = make<Layout>(x, 1, 1);
+  auto& stop = x.make<pinref::wait_canceller<explored_sync>>();
+  x.name(stop, "stop");
+  x.thread([&p, &stop] {
+    p.data.write(2);
+    stop.cancel();
+  });
+  x.thread([&p, &stop] {
+    check(p.ref.wait_until_unpinned(deadline::never(), std::ref(stop)) == wait_result::given_up, "the pin stays");
+    check(p.data.read() == 2, "given_up shows what the canceller wrote");
+  });
+}
+
+// A wait for more holders than a release looks at is a poll.
+template <class Layout>
+void one_pin_left(execution& x) {
+  auto& p = make<Layout>(x, 1, 2);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] { check(p.ref.wait_until_idle(Layout::pin_bias + 1) == reached, "nothing else can end the wait"); });
+}
+
+// It polls also where another waiter has marked the word, because what leaves enough for it need not wake.
+template <class Layout>
+void one_pin_left_while_watched(execution& x) {
+  auto& p = make<Layout>(x, 1, 2);
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] {
+    check(p.ref.wait_until_idle(Layout::pin_bias + 1) == reached, "nothing else can end the wait");
+    (void)p.ref.unpin();
+  });
+  x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait"); });
+}
+
+// A word grows too large to be watched while somebody watches it.
+template <class Layout>
+void unwatched(execution& x) {
+  auto& p = make<Layout>(x, 12, 0);
+  x.thread([&p] {
+    if (p.ref.try_get(4) == taken) (void)p.ref.put(4);
+  });
+  x.thread([&p] { (void)p.ref.put(4); });
+  x.thread([&p] { check(p.ref.wait_until_idle(8) == reached, "nothing else can end the wait"); });
+  x.join();
+  check(Layout::zones::holders(p.ref.snapshot().raw()) == 8, "no holder is lost");
+}
+
+// The same with a waiter that needs the wake-up: it waits for less than one pin.
+template <class Layout>
+void unwatched_after_all(execution& x) {
+  auto& p = make<Layout>(x, 1, 3);
+  x.thread([&p] {
+    if (p.ref.try_get(4) == taken) (void)p.ref.put(4);
+  });
+  x.thread([&p] {
+    for (int i = 0; i < 3; ++i) (void)p.ref.unpin();
+  });
+  x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "nothing else can end the wait"); });
+  x.join();
+  check(Layout::zones::holders(p.ref.snapshot().raw()) == 1, "no holder is lost");
+}
+
+// A word that is too large to be watched when the wait begins.
+template <class Layout>
+void too_large_to_watch(execution& x) {
+  auto& p = make<Layout>(x, 34, 0);
+  x.thread([&p] {
+    for (int i = 0; i != 2; ++i) check(p.ref.put(4) == pinref::release_result::released, "others hold the page");
+  });
+  x.thread([&p] {
+    explored_sync::timed_out() = false;
+    (void)p.ref.wait_until_idle(0, deadline::in(INT64_MAX / 2), when_timed_out{});
+  });
+  x.join();
+  check(Layout::zones::holders(p.ref.snapshot().raw()) == 26, "no holder is lost");
+  check(p.ref.snapshot().zone() == pinref::zone::alive, "not watched");
+}
+
+// However many holders come and go, a word with too many is not left watched.
+template <class Layout>
+void mark_is_taken_away(execution& x) {
+  using zones = typename Layout::zones;
+  auto& p = make<Layout>(x, zones::watch_limit - 3, 0);
+  x.thread([&p] { check(p.ref.try_get(4) == taken, "a watched page can be taken"); });
+  x.thread([&p] { (void)p.ref.put(); });
+  x.thread([&p] {
+    explored_sync::timed_out() = false;
+    (void)p.ref.wait_until_idle(0, deadline::in(INT64_MAX / 2), when_timed_out{});
+  });
+  x.join();
+  check(zones::holders(p.ref.snapshot().raw()) == zones::watch_limit, "no holder is lost");
+  check(p.ref.snapshot().zone() == pinref::zone::alive, "not watched");
+}
+
+// Nothing happens until the deadline, which is over already.
+template <class Layout>
+void times_out(execution& x) {
+  auto& p = make<Layout>(x, 1, 1);
+  x.thread([&p] { check(p.ref.wait_until_unpinned(deadline::passed()) == wait_result::timed_out, "the pin stays"); });
+}
+
+PROTOCOL("whoever waits until a page is unpinned wakes up and sees the data", unpin<pinref::bias64>, unpin<tiny>,
+         unpin<pinref::split>)
+
+PROTOCOL("the last of two pins wakes, and one pin wakes two waiters", two_pins<pinref::bias64>, two_pins<pinref::split>,
+         two_waiters<pinref::bias64>, two_waiters<pinref::split>)
+
+PROTOCOL("a page that is pinned again in between wakes its waiter in the end", pinned_again<pinref::bias64>,
+         pinned_again<pinref::split>)
+
+PROTOCOL("a release wakes every kind of waiter it concerns", unpinned_and_idle<pinref::bias64>,
+         unpinned_and_idle<pinref::split>)
+
+PROTOCOL("every way to be the last holder wakes", until_put<pinref::bias64>, until_put_sole<pinref::bias64>,
+         until_frozen<pinref::bias64>, until_put<pinref::split>, until_put_sole<pinref::split>,
+         until_frozen<pinref::split>)
+
+PROTOCOL("takes that pass by do not hide the end of a page from its waiter", takers_pass_by<pinref::bias64>)
+
+PROTOCOL("a watched device page is idle once", until_idle<pinref::bias64>, until_idle<pinref::split>)
+
+PROTOCOL("a waiter that gives up harms nobody", gives_up<pinref::bias64>, gives_up<pinref::split>,
+         looks_once<pinref::bias64>, looks_once<pinref::split>, times_out<pinref::bias64>)
+
+PROTOCOL("a cancelled waiter wakes up and sees what the canceller wrote", cancelled<pinref::bias64>,
+         cancelled<pinref::split>)
+
+PROTOCOL("whoever waits for a few pins to leave goes on when they have", one_pin_left<pinref::bias32>,
+         one_pin_left_while_watched<pinref::bias32>)
+
+PROTOCOL("a word that grows too large to be watched is looked at again", unwatched<tiny>, unwatched_after_all<tiny>,
+         too_large_to_watch<tiny>, mark_is_taken_away<tiny>)
+
+// Broken: the slow path takes the mark away, and wakes nobody.
+struct silent : explored_sync {
+  static void wake(event&) noexcept {}
+};
+
+TEST_CASE("a release that wakes nobody is caught") {
+  caught("lost wake-up", unpin<pinref::bias64, silent>);
+}
+
+TEST_CASE("a wake-up that does not order the word before it is caught") {
+  caught(
+      "lost wake-up", pinned_again<pinref::bias64>,
+      {.orders = explorer::weaken(explorer::op::rmw, std::memory_order_release, std::memory_order_relaxed, "event")});
+}
+
+}  // namespace

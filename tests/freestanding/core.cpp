@@ -1,0 +1,206 @@
+// The core without an operating system, a C library or exceptions, on atomics of its own: what a kernel or a firmware
+// would bring. check.py links it against nothing; where it can start by itself it also runs.
+
+#include <pinref/gup/gup.hpp>
+#include <pinref/gup/release.hpp>
+#include <pinref/hold/page_hold.hpp>
+#include <pinref/hold/pin_owner.hpp>
+#include <pinref/hold/pinned_range.hpp>
+#include <pinref/page/page.hpp>
+#include <pinref/ref/split_ref.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+static_assert(!__STDC_HOSTED__);
+
+namespace {
+
+std::int64_t clock_ticks = 0;
+
+// The compiler's builtins stand for the platform's atomics.
+template <class T>
+class bare_atomic {
+ public:
+  static constexpr bool is_always_lock_free = __atomic_always_lock_free(sizeof(T), nullptr);
+
+  constexpr bare_atomic(T value = T{}) noexcept : value_(value) {}
+  bare_atomic(const bare_atomic&) = delete;
+  bare_atomic& operator=(const bare_atomic&) = delete;
+
+  T load(std::memory_order order) const noexcept {
+    T value;
+    __atomic_load(&value_, &value, static_cast<int>(order));
+    return value;
+  }
+  void store(T value, std::memory_order order) noexcept { __atomic_store(&value_, &value, static_cast<int>(order)); }
+  T exchange(T value, std::memory_order order) noexcept {
+    T old;
+    __atomic_exchange(&value_, &value, &old, static_cast<int>(order));
+    return old;
+  }
+  T fetch_add(T n, std::memory_order order) noexcept { return __atomic_fetch_add(&value_, n, static_cast<int>(order)); }
+  T fetch_sub(T n, std::memory_order order) noexcept { return __atomic_fetch_sub(&value_, n, static_cast<int>(order)); }
+  bool compare_exchange_weak(T& seen, T next, std::memory_order success, std::memory_order failure) noexcept {
+    return __atomic_compare_exchange(&value_, &seen, &next, true, static_cast<int>(success), static_cast<int>(failure));
+  }
+  bool compare_exchange_strong(T& seen, T next, std::memory_order success, std::memory_order failure) noexcept {
+    return __atomic_compare_exchange(&value_, &seen, &next, false, static_cast<int>(success),
+                                     static_cast<int>(failure));
+  }
+
+ private:
+  T value_;
+};
+
+struct bare_event {
+  bare_atomic<std::uint32_t> ticks;
+};
+
+struct bare_sync {
+  template <class T>
+  using atomic = bare_atomic<T>;
+  using event = bare_event;
+  struct event_list {
+    event all[1];
+    event* begin() noexcept { return all; }
+    event* end() noexcept { return all + 1; }
+  };
+  static inline constinit event_list all_events{};
+  static inline int sleeps = 0;
+  static inline int wakes = 0;
+
+  static event& event_of(const void*) noexcept { return all_events.all[0]; }
+  static event_list& events() noexcept { return all_events; }
+  // One processor and no interrupt: only time passes in a sleep.
+  static void wait(event&, std::uint32_t, const pinref::deadline& until) noexcept {
+    ++sleeps;
+    clock_ticks += until.left();
+  }
+  static void wake(event&) noexcept { ++wakes; }
+};
+
+struct frame {
+  pinref::page_ref<pinref::bias64, bare_sync> ref;
+  bool is_dirty = false;
+  int freed = 0;
+};
+
+}  // namespace
+
+std::int64_t pinref::monotonic_now() noexcept {
+  return clock_ticks;
+}
+
+template <>
+struct pinref::page_traits<frame> {
+  static auto& ref(frame& page) noexcept { return page.ref; }
+  static bool dirty(frame& page) noexcept { return page.is_dirty; }
+  static void set_dirty(frame& page) noexcept { page.is_dirty = true; }
+  static void lock(frame&) noexcept {}
+  static bool try_lock(frame&) noexcept { return true; }
+  static void unlock(frame&) noexcept {}
+  static void free_page(frame& page) noexcept { ++page.freed; }
+};
+
+namespace {
+
+struct no_lock {
+  void lock() noexcept {}
+  void unlock() noexcept {}
+};
+
+// Four frames behind one another from address 0 on; the last is not mapped.
+struct memory {
+  using page = frame;
+  static constexpr std::size_t page_size = 4096;
+  frame frames[4];
+
+  bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept {
+    return first <= last && last < 4 * page_size;
+  }
+  pinref::mapping<frame> lookup(std::uintptr_t at, pinref::foll) noexcept {
+    return at / page_size == 3 ? pinref::mapping<frame>{} : pinref::mapping<frame>{&frames[at / page_size], 0, 1};
+  }
+  bool recheck(std::uintptr_t, const pinref::mapping<frame>&) noexcept { return true; }
+  template <class Use>
+  pinref::gup_error fault_in(std::uintptr_t, pinref::foll, Use) noexcept {
+    return pinref::gup_error::not_mapped;
+  }
+  void broken_mapping(std::uintptr_t) noexcept {}
+};
+
+// The line of the first thing that is not so, or 0.
+#define EXPECT(...) \
+  if (!(__VA_ARGS__)) return __LINE__
+
+template <class Layout, class Sync>
+int word() {
+  using namespace pinref;
+  static_assert(sizeof(page_ref<Layout, Sync>) == sizeof(Layout));
+  page_ref<Layout, Sync> ref;
+  EXPECT(ref.try_get() == take_result::dead);
+  ref.reset();
+  EXPECT(ref.try_pin() == take_result::taken);
+  EXPECT(ref.dma_pinned() && ref.pins() == 1 && ref.count() == 1);
+  EXPECT(ref.wait_until_unpinned(deadline::in(5)) == wait_result::timed_out);
+  EXPECT(ref.unpin() == release_result::released);
+  EXPECT(ref.wait_until_unpinned() == wait_result::reached);
+  EXPECT(ref.freeze(1));
+  ref.unfreeze(1);
+  wait_canceller<Sync> stop;
+  stop.cancel();
+  EXPECT(ref.wait_until_idle(0, deadline::never(), [&stop] { return stop(); }) == wait_result::given_up);
+  EXPECT(ref.put() == release_result::last);
+  return 0;
+}
+
+int pages() {
+  using namespace pinref;
+  memory space;
+  for (frame& each : space.frames) each.ref.reset();
+  frame* found[4] = {};
+  const gup_result some = pin_user_pages_fast(space, 0, 4, foll::write, found);
+  EXPECT(some.count == 3 && page_dma_pinned(space.frames[2]));
+  {
+    auto range = pinned_range<frame, on_release::dirty>::adopt(found, some.count);
+    (void)range.release_front(1);
+    EXPECT(space.frames[0].is_dirty && !page_dma_pinned(space.frames[0]));
+  }
+  EXPECT(space.frames[2].is_dirty && !page_dma_pinned(space.frames[2]));
+  {
+    pin_owner<frame, no_lock> owner{2};
+    owned_pins request{owner};
+    EXPECT(request.pin_user_pages_fast(space, 0, 3, foll{}, found).reason == gup_error::limit_exceeded);
+    EXPECT(request.pin_user_pages_fast(space, 0, 2, foll{}, found).count == 2);
+    EXPECT(owner.unpin_all().count == 2);
+  }
+  auto held = page_ptr<frame>::try_get(space.frames[1]);
+  EXPECT(put_page(space.frames[1]) == release_result::released);
+  held.reset();
+  EXPECT(space.frames[1].freed == 1 && try_pin_page(space.frames[1]) == take_result::dead);
+  return 0;
+}
+
+int everything() {
+  if (const int line = word<pinref::bias64, bare_sync>()) return line;
+  if (const int line = word<pinref::bias32, bare_sync>()) return line;
+  if (const int line = word<pinref::split, bare_sync>()) return line;
+  EXPECT(bare_sync::sleeps == 3 && bare_sync::wakes == 6);
+  return pages();
+}
+
+}  // namespace
+
+#if defined(__x86_64__) && defined(__linux__)
+// There is no start-up code. The exit status is that of everything().
+extern "C" [[noreturn, gnu::force_align_arg_pointer]] void start() {
+  const long code = everything();
+  asm volatile("syscall" : : "a"(231L), "D"(code) : "rcx", "r11", "memory");
+  __builtin_unreachable();
+}
+#else
+extern "C" int start() {
+  return everything();
+}
+#endif
