@@ -21,6 +21,9 @@
 ///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by exclusive mark
 ///     freeable_page     free_page(head): called by the last release              optional, required by gup
 ///
+/// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of a
+/// page that was idle before.
+///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
 /// descriptor that may be dying: `head` and `ref` run before anything is held.
 ///
