@@ -20,8 +20,9 @@
 ///
 /// The object: `unmap(first, last)` removes every mapping of the range, under the lock that its fault_in takes;
 /// `busy_in(first, last)` returns the first page in [first, last] that is not `page_idle`, or null. It takes no
-/// reference to it, which would keep it busy: pages of the object stay its pages until `then` takes them away. Its pages
-/// have an idle level of 1 (`idle_page`), the object's own reference; with level 0 they would have to die to be idle.
+/// reference to it, which would keep it busy: pages of the object stay its pages until `then` takes them away. Its
+/// pages have an idle level of 1 (`idle_page`), the object's own reference; with level 0 they would have to die to be
+/// idle.
 ///
 /// Whoever blocks at the gate must hold no pin of the object, or the two wait for each other: take more pins with
 /// foll::nofault first, and let go of all before sleeping (`examples/truncate/stream.hpp`).

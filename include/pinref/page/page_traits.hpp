@@ -18,11 +18,11 @@
 ///     idle_page         idle_level(page) -> 0 or 1, on_idle(page)                optional: device pages
 ///     immortal_page     immortal(page) -> bool                                   optional: never counted, never freed
 ///     longterm_page     longterm_pinnable(page) -> bool                          optional: refuses FOLL_LONGTERM
-///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by exclusive mark
-///     freeable_page     free_page(head): called by the last release              optional, required by gup
+///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by exclusive
+///     mark freeable_page     free_page(head): called by the last release              optional, required by gup
 ///
-/// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of a
-/// page that was idle before.
+/// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of
+/// a page that was idle before.
 ///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
 /// descriptor that may be dying: `head` and `ref` run before anything is held.
@@ -49,36 +49,30 @@ namespace pinref {
 template <class Page>
 struct page_traits;
 
-// clang-format off: version 14 breaks noexcept requirements apart.
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
 template <class Page>
 concept host_page = requires(Page& page) {
-  { page_traits<Page>::ref(page) }
-  noexcept;
+  { page_traits<Page>::ref(page) } noexcept;
   requires reference_word<std::remove_cvref_t<decltype(page_traits<Page>::ref(page))>>;
 };
 
 template <class Page>
 concept compound_page = requires(Page& page) {
-  { page_traits<Page>::head(page) }
-  noexcept -> std::same_as<Page&>;
-  { page_traits<Page>::nr_pages(page) }
-  noexcept -> std::convertible_to<std::size_t>;
+  { page_traits<Page>::head(page) } noexcept -> std::same_as<Page&>;
+  { page_traits<Page>::nr_pages(page) } noexcept -> std::convertible_to<std::size_t>;
 };
 
 template <class Page>
 concept numbered_page = requires(Page& page, std::size_t i) {
-  { page_traits<Page>::frame_number(page) }
-  noexcept -> std::convertible_to<std::uint64_t>;
-  { page_traits<Page>::nth_page(page, i) }
-  noexcept -> std::same_as<Page&>;
+  { page_traits<Page>::frame_number(page) } noexcept -> std::convertible_to<std::uint64_t>;
+  { page_traits<Page>::nth_page(page, i) } noexcept -> std::same_as<Page&>;
 };
 
 template <class Page>
 concept lockable_page = requires(Page& page) {
-  { page_traits<Page>::lock(page) }
-  noexcept;
-  { page_traits<Page>::unlock(page) }
-  noexcept;
+  { page_traits<Page>::lock(page) } noexcept;
+  { page_traits<Page>::unlock(page) } noexcept;
 };
 
 template <class Page>
@@ -89,10 +83,8 @@ concept trylockable_page = requires(Page& page) {
 
 template <class Page>
 concept dirty_page = requires(Page& page) {
-  { page_traits<Page>::dirty(page) }
-  noexcept -> std::same_as<bool>;
-  { page_traits<Page>::set_dirty(page) }
-  noexcept;
+  { page_traits<Page>::dirty(page) } noexcept -> std::same_as<bool>;
+  { page_traits<Page>::set_dirty(page) } noexcept;
 };
 
 template <class Page>
@@ -102,22 +94,18 @@ concept cleanable_page = dirty_page<Page> && requires(Page& page) {
 
 template <class Page>
 concept idle_page = requires(Page& page) {
-  { page_traits<Page>::idle_level(page) }
-  noexcept -> std::convertible_to<std::size_t>;
-  { page_traits<Page>::on_idle(page) }
-  noexcept;
+  { page_traits<Page>::idle_level(page) } noexcept -> std::convertible_to<std::size_t>;
+  { page_traits<Page>::on_idle(page) } noexcept;
 };
 
 template <class Page>
 concept immortal_page = requires(Page& page) {
-  { page_traits<Page>::immortal(page) }
-  noexcept -> std::same_as<bool>;
+  { page_traits<Page>::immortal(page) } noexcept -> std::same_as<bool>;
 };
 
 template <class Page>
 concept longterm_page = requires(Page& page) {
-  { page_traits<Page>::longterm_pinnable(page) }
-  noexcept -> std::same_as<bool>;
+  { page_traits<Page>::longterm_pinnable(page) } noexcept -> std::same_as<bool>;
 };
 
 template <class Page>
@@ -128,8 +116,7 @@ concept exclusive_page = requires(Page& page, bool mark) {
 
 template <class Page>
 concept freeable_page = requires(Page& page) {
-  { page_traits<Page>::free_page(page) }
-  noexcept;
+  { page_traits<Page>::free_page(page) } noexcept;
 };
 
 // clang-format on
