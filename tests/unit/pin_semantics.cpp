@@ -10,6 +10,7 @@
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
 #include "pinref/observe/checked_ref.hpp"
+#include "remember_misuse.hpp"
 
 using pinref::foll;
 using pinref::gup_error;
@@ -19,20 +20,9 @@ using pinref::release_result;
 using pinref::take_result;
 using support::foreign_space;
 using support::kind;
-
-namespace {
-
-pinref::misuse last_misuse{};
-int misuses = 0;
-
-struct remember {
-  void operator()(const pinref::misuse& found) const noexcept {
-    last_misuse = found;
-    ++misuses;
-  }
-};
-
-}  // namespace
+using support::last_misuse;
+using support::misuses;
+using support::remember;
 
 TEST_CASE_TEMPLATE("A1.5 a release with the wrong call is diagnosed where it is made, by every release call", Layout,
                    ALL_LAYOUTS) {

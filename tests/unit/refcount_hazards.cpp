@@ -2,12 +2,16 @@
 
 #include "layouts.hpp"
 #include "pinref/observe/checked_ref.hpp"
+#include "remember_misuse.hpp"
 
 // The hazards of Linux's page and refcount code, each with pinref's answer, for references and for pins.
 
 using pinref::page_ref;
 using pinref::release_result;
 using pinref::take_result;
+using support::last_misuse;
+using support::misuses;
+using support::remember;
 
 TEST_CASE_TEMPLATE("increment from zero: a dead page is not taken, whatever the call", Layout, ALL_LAYOUTS) {
   page_ref<Layout> ref;
@@ -176,20 +180,6 @@ TEST_CASE("A2.5 naive arithmetic on one word loses the pin, which is what bias32
   // Even so the page is never freed early.
   CHECK(ref.unpin() == release_result::underflow);
 }
-
-namespace {
-
-pinref::misuse last_misuse{};
-int misuses = 0;
-
-struct remember {
-  void operator()(const pinref::misuse& found) const noexcept {
-    last_misuse = found;
-    ++misuses;
-  }
-};
-
-}  // namespace
 
 TEST_CASE_TEMPLATE("A2.5 the checked twin diagnoses the put too many where it is made", Layout, ALL_LAYOUTS) {
   pinref::checked_ref<page_ref<Layout>, remember> ref;
