@@ -28,7 +28,7 @@ LEFT_OUT = ["explore/order_mutation.cpp", "explore/hot.cpp", "unit/hot_ref.cpp"]
 CONSTANTS_FIRST = ["unit/word_arithmetic.cpp", "unit/page_ref_states.cpp", "explore/limits.cpp", "explore/waiting.cpp"]
 # A run may use as many times the processor time of one without a mutant, and so many seconds. The rest is for one that
 # sleeps for ever, on a machine that may have other work.
-PATIENCE, GRACE, ASLEEP = 5, 5, 150
+PATIENCE, GRACE, ASLEEP = 5, 5, 40
 
 BEGIN, END = "<!-- mutants: written by tools/mutate --write -->", "<!-- end of mutants -->"
 
@@ -144,7 +144,7 @@ class Lab:
     def _run(self, program, number):
         """The test case that fails, or None."""
         environment = {**os.environ, "PINREF_MUTANT": str(number)}
-        seconds = self.seconds.get(program.name, ASLEEP)
+        seconds = self.seconds.get(program.name, 600)
         command = ["prlimit", f"--cpu={seconds}", program, "--abort-after=1", "--no-version", "--no-colors=true"]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace",

@@ -1,0 +1,183 @@
+// What only a mutant of the library would get wrong: found by tools/mutate, held here.
+
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <mutex>
+#include <new>
+#include <optional>
+
+#include "layouts.hpp"
+#include "pinref/pinref.hpp"
+
+namespace {
+
+using pinref::foll;
+using pinref::gup_error;
+
+struct page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  bool immortal = false;
+  bool exclusive = true;
+  bool dirty = false;
+  bool locked = false;
+};
+
+// Every address maps its page.
+struct space {
+  using page = ::page;
+  static constexpr std::size_t page_size = 4096;
+
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < 4 * page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll flags) {
+    ++lookups;
+    seen = flags;
+    return {&pages[address / page_size], 0, 1};
+  }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) {
+    seen = flags;
+    return use(pinref::mapping<page>{&pages[address / page_size], 0, 1});
+  }
+  void broken_mapping(std::uintptr_t) { ++broken; }
+  auto& fork_seq() { return seq; }
+
+  page pages[4];
+  pinref::write_protect_seq<> seq;
+  foll seen = foll::none;
+  int lookups = 0;
+  int broken = 0;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<page> {
+  static auto& ref(page& p) noexcept { return p.ref; }
+  static bool immortal(page& p) noexcept { return p.immortal; }
+  static bool exclusive(page& p) noexcept { return p.exclusive; }
+  static void set_exclusive(page& p, bool mark) noexcept { p.exclusive = mark; }
+  static bool try_lock(page& p) noexcept { return !std::exchange(p.locked, true); }
+  static void lock(page& p) noexcept { p.locked = true; }
+  static void unlock(page& p) noexcept { p.locked = false; }
+  static bool dirty(page& p) noexcept { return p.dirty; }
+  static void set_dirty(page& p) noexcept { p.dirty = true; }
+  static void free_page(page&) noexcept {}
+};
+
+namespace {
+
+using owner = pinref::pin_owner<page, std::mutex>;
+using request = pinref::owned_pins<page, std::mutex>;
+
+TEST_CASE("a number of pages whose bytes wrap around is refused") {
+  space s;
+  page* pages[1] = {};
+  const std::size_t too_many = std::numeric_limits<std::uintptr_t>::max() / space::page_size + 2;
+  CHECK(pinref::pin_user_pages_fast(s, 0, too_many, foll::none, pages) ==
+        pinref::gup_result{0, gup_error::address_overflow});
+}
+
+TEST_CASE("the slow call looks up nothing, also in a space that forks") {
+  space s;
+  page* pages[2] = {};
+  CHECK(pinref::pin_user_pages(s, 0, 2, foll::none, pages).count == 2);
+  CHECK(s.lookups == 0);
+  (void)pinref::unpin_user_pages(pages, 2);
+}
+
+TEST_CASE("the space is told whether a call gets or pins, in both paths") {
+  space s;
+  page* pages[1] = {};
+  (void)pinref::pin_user_pages_fast(s, 0, 1, foll::write, pages);
+  CHECK(s.seen == (foll::write | foll::pin));
+  (void)pinref::pin_user_pages(s, 0, 1, foll::none, pages);
+  CHECK(s.seen == foll::pin);
+  (void)pinref::get_user_pages_fast(s, 0, 1, foll::none, pages);
+  CHECK(s.seen == foll::get);
+  (void)pinref::get_user_pages(s, 0, 1, foll::write, pages);
+  CHECK(s.seen == (foll::write | foll::get));
+}
+
+TEST_CASE("a shared page is not pinned, and one that fault_in gives is a broken mapping") {
+  space s;
+  s.pages[0].exclusive = false;
+  page* pages[1] = {};
+  CHECK(pinref::pin_user_pages_fast(s, 0, 1, foll::none, pages) == pinref::gup_result{0, gup_error::broken_mapping});
+  CHECK(s.broken == 1);
+  CHECK(s.pages[0].ref.snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("an immortal page is pinned though it is shared, and is not marked dirty") {
+  space s;
+  s.pages[0].exclusive = false;
+  s.pages[0].immortal = true;
+  page* pages[1] = {};
+  REQUIRE(pinref::pin_user_pages_fast(s, 0, 1, foll::none, pages).count == 1);
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 1, true).count == 1);
+  CHECK(!s.pages[0].dirty);
+
+  owner o;
+  request r{o};
+  REQUIRE(r.pin_user_pages_fast(s, 0, 1, foll::none, pages).count == 1);
+  CHECK(r.unpin_dirty_deferred() == 1);
+  CHECK(!s.pages[0].dirty);
+}
+
+TEST_CASE("an owner reports what one of its requests could not release") {
+  space s;
+  page* pages[2][1] = {};
+  owner o;
+  request first{o};
+  request second{o};
+  REQUIRE(first.pin_user_pages_fast(s, 0, 1, foll::none, pages[0]).count == 1);
+  REQUIRE(second.pin_user_pages_fast(s, space::page_size, 1, foll::none, pages[1]).count == 1);
+  (void)pinref::unpin_user_page(*pages[1][0]);
+  CHECK(o.unpin_all() == pinref::gup_result{1, gup_error::underflow});
+  CHECK(o.unpin_all() == pinref::gup_result{0, gup_error::none});
+}
+
+TEST_CASE("a request that goes leaves its neighbours with their owner") {
+  space s;
+  page* pages[1] = {};
+  owner o;
+  std::optional<request> oldest{std::in_place, o};
+  std::optional<request> middle{std::in_place, o};
+  request youngest{o};
+  REQUIRE(youngest.pin_user_pages_fast(s, 0, 1, foll::none, pages).count == 1);
+
+  middle.reset();
+  oldest.reset();
+  // Whoever still looks there finds pins of somebody else.
+  owner another;
+  page* its_pages[1] = {};
+  oldest.emplace(another);
+  REQUIRE(oldest->pin_user_pages_fast(s, space::page_size, 1, foll::none, its_pages).count == 1);
+
+  CHECK(o.unpin_all().count == 1);
+  CHECK(another.live() == 1);
+}
+
+TEST_CASE("a request of which nothing was put off can pin again at once") {
+  space s;
+  page* pages[1] = {};
+  owner o;
+  request r{o};
+  REQUIRE(r.pin_user_pages_fast(s, 0, 1, foll::none, pages).count == 1);
+  CHECK(r.unpin_dirty_deferred() == 1);
+  CHECK(r.pin_user_pages_fast(s, 0, 1, foll::none, pages).ok());
+}
+
+TEST_CASE("entries that the caller has set to null are left out of a deferred release") {
+  space s;
+  page* pages[3] = {};
+  owner o;
+  request r{o};
+  REQUIRE(r.pin_user_pages_fast(s, 0, 3, foll::none, pages).count == 3);
+  for (const int i : {0, 2}) (void)pinref::unpin_user_page(*std::exchange(pages[i], nullptr));
+  CHECK(r.unpin_dirty_deferred() == 1);
+  CHECK(o.live() == 0);
+}
+
+}  // namespace
