@@ -227,13 +227,21 @@ def report(options, everything, killers):
 
 
 def write_table(file, document, everything, killers, known):
-    rows = ["| header | mutant | noticed by |", "|---|---|---|"]
+    """Rows of headers that were not run stay."""
+    head, _, rest = document.partition(BEGIN)
+    old, _, tail = rest.partition(END)
+    rows = {}
+    for row in re.findall(r"^\| (\S+\.hpp) \|.*$", old, re.M):
+        rows[row] = [line for line in old.splitlines() if line.startswith(f"| {row} |")]
+    for path in {mutant.path for mutant in everything}:
+        rows[path] = []
     for mutant, killer in zip(everything, killers):
         by = killer or ("equivalent" if (mutant.path, mutant.key) in known else "**nobody**")
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by)) + " |")
-    head, _, rest = document.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    file.write_text(head + BEGIN + "\n\n" + "\n".join(rows) + "\n\n" + END + tail)
+        cells = (cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by))
+        rows[mutant.path].append("| " + " | ".join(cells) + " |")
+    lines = ["| header | mutant | noticed by |", "|---|---|---|"]
+    lines += [line for path in sorted(rows) for line in rows[path]]
+    file.write_text(head + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + tail)
 
 
 if __name__ == "__main__":
