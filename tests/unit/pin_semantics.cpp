@@ -152,7 +152,7 @@ struct moving_space : foreign_space<pinref::page_ref<>> {
       if (slots[i].mapped == nullptr) continue;
       CHECK_FALSE(pinref::page_dma_pinned(*slots[i].mapped));
     }
-    if (refuse_relocation) return gup_error::no_memory;
+    if (refuse_relocation || relocations == refuse_at) return gup_error::no_memory;
     const std::size_t first = (start - base) / page_size;
     for (std::size_t i = first; i != first + n; ++i)
       if (slots[i].mapped->is == kind::transient_only && !stubborn) {
@@ -166,6 +166,7 @@ struct moving_space : foreign_space<pinref::page_ref<>> {
 
   int interrupt_after = -1;
   int relocations = 0;
+  int refuse_at = 0;  // this relocation fails
   bool refuse_relocation = false;
   bool stubborn = false;
 };
@@ -284,4 +285,23 @@ TEST_CASE_TEMPLATE(
           support::release(pages, done.count, entry.pins);
           for (std::size_t i = 0; i != n; ++i) CHECK(space.pages[i].ref.snapshot() == before[i]);
         }
+}
+
+TEST_CASE("a relocation that fails at the k-th try, for every k, leaves no pin of the call and every count as it was") {
+  for (bool fast : {false, true})
+    for (unsigned k = 1; k <= pinref::max_relocations; ++k) {
+      CAPTURE(k);
+      moving_space space(16);
+      for (std::size_t i = 0; i != 8; ++i) space.map(i, 1, i == k - 1 ? kind::transient_only : kind::ordinary);
+      // Nothing moves until the k-th try, which fails.
+      space.stubborn = true;
+      space.refuse_at = static_cast<int>(k);
+      moving_space::page* pages[8] = {};
+      const gup_result done = fast ? pinref::pin_user_pages_fast(space, space.address(0), 8, foll::longterm, pages)
+                                   : pinref::pin_user_pages(space, space.address(0), 8, foll::longterm, pages);
+      CHECK(done == gup_result{0, gup_error::no_memory});
+      CHECK(space.relocations == static_cast<int>(k));
+      for (std::size_t i = 0; i != 8; ++i) CHECK(space.pages[i].ref.snapshot() == pinref::bias64::of(1));
+      for (auto* page : pages) CHECK(page == nullptr);
+    }
 }
