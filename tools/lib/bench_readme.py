@@ -60,7 +60,7 @@ def write(root, results, compiler):
         return None if value is None else (value, *results.spread(workload, scheme, threads))
 
     plot = []
-    for title, workload in (("get+put", "get_put"), ("pin+unpin", "pin_unpin")):
+    for title, workload in (("get", "get_put"), ("pin", "pin_unpin")):
         for scheme, _ in ROWS:
             pair = [found(workload, scheme, threads) for threads in (1, 2)]
             if any(pair):
