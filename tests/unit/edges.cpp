@@ -17,6 +17,7 @@ using pinref::gup_error;
 
 struct page {
   pinref::page_ref<> ref{pinref::bias64::of(1)};
+  page* head = this;
   bool immortal = false;
   bool exclusive = true;
   bool dirty = false;
@@ -55,6 +56,8 @@ struct space {
 template <>
 struct pinref::page_traits<page> {
   static auto& ref(page& p) noexcept { return p.ref; }
+  static page& head(page& p) noexcept { return *p.head; }
+  static std::size_t nr_pages(page&) noexcept { return 1; }
   static bool immortal(page& p) noexcept { return p.immortal; }
   static bool exclusive(page& p) noexcept { return p.exclusive; }
   static void set_exclusive(page& p, bool mark) noexcept { p.exclusive = mark; }
