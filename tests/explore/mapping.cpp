@@ -206,8 +206,11 @@ void refilled(execution& x) {
 PROTOCOL("a page that is filled in its new life and mapped where it was is seen filled", refilled<pinref::bias64>,
          refilled<pinref::split>)
 
-TEST_CASE("a second look that does not order the filling is caught") {
+TEST_CASE("a second look, or an entry, that does not order the filling is caught") {
   caught("data race", refilled<pinref::bias64, std::memory_order_relaxed>);
+  caught("data race", refilled<pinref::bias64>,
+         {.orders =
+              explorer::weaken(explorer::op::store, std::memory_order_release, std::memory_order_relaxed, "entry0")});
 }
 
 // --- A page on its way out of a compound page, or into one.

@@ -143,8 +143,8 @@ TEST_CASE("an owner reports what one of its requests could not release") {
 
 TEST_CASE("a request that goes leaves its neighbours with their owner") {
   space s;
-  page* pages[1] = {};
-  owner o;
+  page *pages[1] = {}, *its_pages[1] = {};
+  owner o, another;
   std::optional<request> oldest{std::in_place, o};
   std::optional<request> middle{std::in_place, o};
   request youngest{o};
@@ -153,8 +153,6 @@ TEST_CASE("a request that goes leaves its neighbours with their owner") {
   middle.reset();
   oldest.reset();
   // Whoever still looks there finds pins of somebody else.
-  owner another;
-  page* its_pages[1] = {};
   oldest.emplace(another);
   REQUIRE(oldest->pin_user_pages_fast(s, space::page_size, 1, foll::none, its_pages).count == 1);
 
@@ -181,6 +179,39 @@ TEST_CASE("entries that the caller has set to null are left out of a deferred re
   for (const int i : {0, 2}) (void)pinref::unpin_user_page(*std::exchange(pages[i], nullptr));
   CHECK(r.unpin_dirty_deferred() == 1);
   CHECK(o.live() == 0);
+}
+
+TEST_CASE("split: a number above the limit of one call is refused and changes nothing") {
+  using split8 = support::split8;
+  using pinref::release_result;
+  using pinref::take_result;
+  constexpr std::size_t many = pinref::page_ref<split8>::max_references_at_once + 1;
+  pinref::page_ref<split8> ref{split8::of(2 * many, many)};
+  CHECK(ref.get(many) == take_result::overflow);
+  CHECK(ref.try_get(many) == take_result::overflow);
+  CHECK(ref.try_get_if_alive(many) == take_result::overflow);
+  CHECK(ref.try_pin(many) == take_result::overflow);
+  CHECK(ref.put(many) == release_result::underflow);
+  CHECK(ref.unpin(many) == release_result::underflow);
+  CHECK(ref.snapshot() == split8::of(2 * many, many));
+}
+
+TEST_CASE("split: freeze of no reference, or of more than the word counts, is refused") {
+  using split8 = support::split8;
+  pinref::page_ref<split8> ref{split8::of(1)};
+  CHECK_FALSE(ref.freeze(257));
+  CHECK_FALSE(ref.freeze(0));
+  CHECK(ref.snapshot() == split8::of(1));
+  CHECK(ref.put() == pinref::release_result::last);
+  CHECK_FALSE(ref.freeze(0));
+}
+
+TEST_CASE("split: an unpin whose references somebody has put leaves the pins counted") {
+  using split8 = support::split8;
+  pinref::page_ref<split8> ref{split8::of(1, 2)};
+  CHECK(ref.put(2) == pinref::release_result::released);
+  CHECK(ref.unpin(2) == pinref::release_result::underflow);
+  CHECK(ref.pins() == 2);
 }
 
 }  // namespace

@@ -175,6 +175,9 @@ class Instrumented:
                         break
                 start -= 1
             start, end = self._trim(start, match.start())
+            statement = self.code[max(self.code.rfind(each, 0, start) for each in ";{}") + 1:start]
+            if re.search(r"\bconstexpr\b[^()]*=\s*$", statement):
+                continue  # a constant: decided by the compiler
             words = self._words(start, end)
             number = self._add(start, f"flip `{words} ?`")
             self._wrap(start, end, f"::mutate::flip({number}, static_cast<bool>(", "))")
