@@ -77,8 +77,9 @@ struct contender {
   void* work;
   void (*run)(void* work, unsigned thread, std::size_t ops);
   double items;
-  bool background;      // only thread 0 is counted, the others keep going until it is done
-  std::size_t ops = 1;  // in one chunk
+  bool background;          // only thread 0 is counted, the others keep going until it is done
+  std::size_t ops = 1;      // in one chunk
+  std::size_t chunks = 64;  // of a slice: threads take them from a common counter, so that all are busy until the end
 };
 
 template <class Work>
@@ -97,9 +98,6 @@ struct slice {
 
 class crew {
  public:
-  /// Chunks of a slice. Threads take them from a common counter, so that all are busy until the end.
-  static constexpr std::size_t chunks = 64;
-
   /// Thread 0 is the caller. Precondition: `threads` is at most the number of cores.
   explicit crew(unsigned threads) : barrier_(threads), parts_(threads) {
     run_on(cores[0]);
@@ -153,9 +151,9 @@ class crew {
     barrier_.wait();
     const auto begin = clock::now();
     if (who.background && thread != 0)
-      while (next_.load(std::memory_order_relaxed) < chunks) who.run(who.work, thread, who.ops);
+      while (next_.load(std::memory_order_relaxed) < who.chunks) who.run(who.work, thread, who.ops);
     else
-      while (next_.fetch_add(1, std::memory_order_relaxed) < chunks) who.run(who.work, thread, who.ops);
+      while (next_.fetch_add(1, std::memory_order_relaxed) < who.chunks) who.run(who.work, thread, who.ops);
     const auto end = clock::now();
     parts_[thread] = {begin, end, preemptions() != before};
     barrier_.wait();

@@ -30,11 +30,16 @@ inline spread spread_of(std::vector<double> values) {
 
 constexpr double slice_seconds = 200e-6;
 
-/// How many operations make a chunk, so that slices of cheap and dear contenders take the same time.
+/// How many operations make a chunk, and if one is long, how many chunks a slice, so that slices of cheap and dear
+/// contenders take the same time.
 inline void calibrate(crew& threads, contender& who) {
   for (;;) {
     double fastest = threads.run(who).seconds;
     for (int again = 0; again != 2; ++again) fastest = std::min(fastest, threads.run(who).seconds);
+    if (who.ops == 1 && fastest > slice_seconds) {
+      who.chunks = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.chunks) * slice_seconds / fastest));
+      return;
+    }
     if (fastest * 4 > slice_seconds) {
       who.ops = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.ops) * slice_seconds / fastest));
       return;
@@ -66,7 +71,7 @@ inline void measure(benchmark::State& state, unsigned nr_threads, std::vector<co
         const slice part = threads.run(line[i]);
         if (i == last && part.clean) seconds = part.seconds;
         clean = clean && part.clean;
-        cost[i] = part.seconds / (double(crew::chunks * line[i].ops) * line[i].items);
+        cost[i] = part.seconds / (double(line[i].chunks * line[i].ops) * line[i].items);
       }
       if (!clean) ++dropped;
     }

@@ -1,11 +1,15 @@
-// Many pages at once: pin and unpin of a range on the default host, of pages of 4 KiB and of one compound page of 2
-// MiB.
+// Many pages at once, on the default host: pin and unpin of a range, and the release that marks pages dirty.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <numeric>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "counting_sync.hpp"
 #include "pages.hpp"
@@ -20,35 +24,74 @@ namespace {
 using namespace bench;
 
 constexpr std::uintptr_t base_address = std::uintptr_t{1} << 32;
-constexpr std::size_t most_pages = 512;
+/// Where the pages of a range lie: 4 KiB each in the order of their frames or in any order, or compound pages of 2 MiB.
+enum class layout { in_order, scattered, huge };
 
-enum class size { small, large };
+/// The frames of n pages in a layout's order.
+std::vector<std::size_t> frame_numbers(layout pages, std::size_t n) {
+  std::vector<std::size_t> numbers(n);
+  std::iota(numbers.begin(), numbers.end(), std::size_t{0});
+  if (pages == layout::scattered) std::shuffle(numbers.begin(), numbers.end(), std::mt19937_64{7});
+  return numbers;
+}
 
-/// An area of the default host with its pages present.
+/// A range of `n` pages out of `all`: always the first ones, or each time others.
+struct extent {
+  std::size_t n;
+  std::size_t all = n;
+};
+
+/// Where the next call starts.
+class moving_start {
+ public:
+  explicit moving_start(extent of) : starts_(of.all - of.n + 1) { numbers_.seed(1); }
+  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return starts_ == 1 ? 0 : numbers_.next() % starts_; }
+
+ private:
+  std::size_t starts_;
+  stream numbers_;
+};
+
+/// Pages of the default host, all present. Nobody touches their memory, so it takes none.
 template <class Ref>
 struct area {
   using frame = pinref::basic_frame<Ref>;
+  static constexpr std::size_t per_block = pinref::basic_frame_arena<Ref>::frames_per_block;
 
-  pinref::basic_frame_arena<Ref> arena{2};
-  pinref::basic_page_table<Ref> space{arena, base_address, most_pages};
-  std::array<frame*, most_pages> held{};
+  pinref::basic_frame_arena<Ref> arena;
+  pinref::basic_page_table<Ref> space;
+  std::vector<frame*> held;
+  moving_start start;
 
-  explicit area(size pages) {
+  area(layout pages, extent of)
+      : arena((of.all + per_block - 1) / per_block),
+        space(arena, base_address, arena.nr_frames()),
+        held(of.n),
+        start(of) {
     if (!arena.valid() || !space.valid()) broken();
-    space.map(base_address, most_pages, pinref::protection::read_write);
-    if (pages == size::large) {
-      frame* const head = arena.allocate_compound();
-      if (head == nullptr || !space.map_page(base_address, *head, pinref::protection::read_write)) broken();
+    space.map(base_address, arena.nr_frames(), pinref::protection::read_write);
+    if (pages == layout::huge) {
+      for (std::size_t i = 0; i < of.all; i += per_block) map(i, arena.allocate_compound());
+    } else {
+      std::vector<frame*> frames(of.all);
+      for (frame*& each : frames) each = arena.allocate();
+      std::sort(frames.begin(), frames.end());
+      std::size_t i = 0;
+      for (const std::size_t number : frame_numbers(pages, of.all)) map(i++, frames[number]);
     }
-    pin(most_pages);
-    unpin(most_pages);
   }
 
-  void pin(std::size_t n) {
-    if (!pinref::pin_user_pages_fast(space, base_address, n, pinref::foll::write, held.data()).ok()) broken();
+  void map(std::size_t i, frame* page) {
+    if (page == nullptr || !space.map_page(address(i), *page, pinref::protection::read_write)) broken();
   }
-  void unpin(std::size_t n) {
-    if (!pinref::unpin_user_pages(held.data(), n).ok()) broken();
+  [[nodiscard]] std::uintptr_t address(std::size_t i) const { return base_address + i * space.page_size; }
+
+  void pin() {
+    if (!pinref::pin_user_pages_fast(space, address(start.next()), held.size(), pinref::foll::write, held.data()).ok())
+      broken();
+  }
+  void unpin() {
+    if (!pinref::unpin_user_pages(held.data(), held.size()).ok()) broken();
   }
 };
 
@@ -56,14 +99,13 @@ struct area {
 template <class Ref>
 struct range {
   area<Ref> over;
-  std::size_t n;
 
-  range(size pages, std::size_t count) : over(pages), n(count) {}
+  range(layout pages, extent of) : over(pages, of) {}
 
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) {
-      over.pin(n);
-      over.unpin(n);
+      over.pin();
+      over.unpin();
     }
   }
 };
@@ -74,8 +116,10 @@ struct range_slow : range<pinref::page_ref<>> {
 
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) {
-      if (!pinref::pin_user_pages(over.space, base_address, n, pinref::foll::write, over.held.data()).ok()) broken();
-      over.unpin(n);
+      const std::uintptr_t first = over.address(over.start.next());
+      if (!pinref::pin_user_pages(over.space, first, over.held.size(), pinref::foll::write, over.held.data()).ok())
+        broken();
+      over.unpin();
     }
   }
 };
@@ -86,17 +130,18 @@ struct range_by_run : range<pinref::page_ref<>> {
 
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) {
-      over.pin(n);
-      if (!pinref::unpin_user_page_range_dirty_lock(over.held[0], n, false).ok()) broken();
+      over.pin();
+      if (!pinref::unpin_user_page_range(over.held[0], over.held.size()).ok()) broken();
     }
   }
 };
 
 /// No addresses, no array: n pins of one folio.
 struct folio : range<pinref::page_ref<>> {
-  using range::range;
+  folio(layout pages, extent of) : range(pages, of) { over.pin(), over.unpin(); }
 
   void operator()(unsigned, std::size_t ops) {
+    const std::size_t n = over.held.size();
     auto& head = *over.held[0];
     for (; ops != 0; --ops) {
       if (pinref::try_pin_page(head, n) != pinref::take_result::taken) broken();
@@ -111,17 +156,21 @@ struct handwritten {
   struct frame {
     std::atomic<std::uint64_t> word{1};
     frame* head = this;
-    std::array<std::byte, sizeof(pinref::frame_arena::frame) - 2 * sizeof(void*)> rest{};
+    std::atomic<std::uint32_t> lock{0};
+    std::atomic<std::uint32_t> dirty{0};
+    std::array<std::byte, sizeof(pinref::frame_arena::frame) - 3 * sizeof(void*)> rest{};
   };
+  static_assert(sizeof(frame) == sizeof(pinref::frame_arena::frame));
   static constexpr std::uint64_t bias = std::uint64_t{1} << 32;
 
-  std::array<frame, most_pages> frames{};
-  std::array<std::atomic<std::uint64_t>, most_pages> entries{};
-  std::array<frame*, most_pages> held{};
-  std::size_t n;
+  std::vector<frame> frames;
+  std::vector<std::atomic<std::uint64_t>> entries;
+  std::vector<frame*> held;
+  moving_start start;
 
-  explicit handwritten(std::size_t count) : n(count) {
-    for (std::size_t i = 0; i != most_pages; ++i) entries[i] = i << 12 | 3;
+  handwritten(layout pages, extent of) : frames(of.all), entries(of.all), held(of.n), start(of) {
+    std::size_t i = 0;
+    for (const std::size_t number : frame_numbers(pages, of.all)) entries[i++] = number << 12 | 3;
   }
 };
 
@@ -132,14 +181,18 @@ struct by_hand_loop : handwritten {
 
   BENCH_INLINE static frame& head_of(frame& page) { return Flat ? page : *page.head; }
 
+  BENCH_INLINE void pin() {
+    const std::atomic<std::uint64_t>* const first = entries.data() + start.next();
+    for (std::size_t i = 0; i != held.size(); ++i) {
+      frame& page = frames[first[i].load(std::memory_order_acquire) >> 12];
+      head_of(page).word.fetch_add(bias, std::memory_order_relaxed);
+      held[i] = &page;
+    }
+  }
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) {
-      for (std::size_t i = 0; i != n; ++i) {
-        frame& page = frames[entries[i].load(std::memory_order_acquire) >> 12];
-        head_of(page).word.fetch_add(bias, std::memory_order_relaxed);
-        held[i] = &page;
-      }
-      for (std::size_t i = 0; i != n; ++i) head_of(*held[i]).word.fetch_sub(bias, std::memory_order_relaxed);
+      pin();
+      for (frame* page : held) head_of(*page).word.fetch_sub(bias, std::memory_order_relaxed);
     }
   }
 };
@@ -154,8 +207,9 @@ struct by_hand_linux : handwritten {
 
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) {
-      for (std::size_t i = 0; i != n; ++i) {
-        const std::uint64_t entry = entries[i].load(std::memory_order_acquire);
+      const std::atomic<std::uint64_t>* const first = entries.data() + start.next();
+      for (std::size_t i = 0; i != held.size(); ++i) {
+        const std::uint64_t entry = first[i].load(std::memory_order_acquire);
         if ((entry & 3) != 3) [[unlikely]]
           broken();
         frame& page = frames[entry >> 12];
@@ -166,13 +220,62 @@ struct by_hand_linux : handwritten {
             broken();
         while (!head.word.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed));
         head.word.fetch_add(bias - 1, std::memory_order_relaxed);
-        if (entries[i].load(std::memory_order_relaxed) != entry || page.head != &head) [[unlikely]]
+        if (first[i].load(std::memory_order_relaxed) != entry || page.head != &head) [[unlikely]]
           broken();
         held[i] = &page;
       }
-      for (std::size_t i = 0; i != n; ++i)
-        if (held[i]->head->word.fetch_sub(bias, std::memory_order_acq_rel) == bias) [[unlikely]]
+      for (frame* page : held)
+        if (page->head->word.fetch_sub(bias, std::memory_order_acq_rel) == bias) [[unlikely]]
           broken();
+    }
+  }
+};
+
+/// Which pages are dirty before they are released as written to.
+enum class written { none, half, all };
+
+[[nodiscard]] BENCH_INLINE bool is_written(written before, std::size_t i) noexcept {
+  return before == written::all || (before == written::half && i % 2 == 0);
+}
+
+/// pin_user_pages_fast and unpin_user_pages_dirty_lock of pages that somebody cleans in between.
+template <class Ref>
+struct dirty_release {
+  area<Ref> over;
+  written before;
+
+  dirty_release(written pages, extent of) : over(layout::in_order, of), before(pages) {}
+
+  void operator()(unsigned, std::size_t ops) {
+    for (; ops != 0; --ops) {
+      over.pin();
+      for (std::size_t i = 0; i != over.held.size(); ++i)
+        if (!is_written(before, i)) (void)over.held[i]->clear_dirty();
+      if (!pinref::unpin_user_pages_dirty_lock(over.held.data(), over.held.size(), true).ok()) broken();
+    }
+  }
+};
+
+/// The same by hand: a lock of one bit, nobody sleeping on it.
+struct by_hand_dirty : by_hand {
+  written before;
+
+  by_hand_dirty(written pages, extent of) : by_hand(layout::in_order, of), before(pages) {}
+
+  BENCH_INLINE static void release(frame& head) {
+    if (head.dirty.load(std::memory_order_relaxed) == 0) {
+      while (head.lock.exchange(1, std::memory_order_acquire) != 0) bench::pause();
+      head.dirty.store(1, std::memory_order_release);
+      head.lock.store(0, std::memory_order_release);
+    }
+    head.word.fetch_sub(bias, std::memory_order_release);
+  }
+  void operator()(unsigned, std::size_t ops) {
+    for (; ops != 0; --ops) {
+      pin();
+      for (std::size_t i = 0; i != held.size(); ++i)
+        if (!is_written(before, i)) (void)held[i]->dirty.exchange(0, std::memory_order_acquire);
+      for (frame* page : held) release(*page->head);
     }
   }
 };
@@ -190,17 +293,19 @@ struct bare_pair {
   }
 };
 
-/// `Work(arguments...)` on n pages beside the bare pair; the counter over compares with the loop by hand.
-template <class Work, class... Arguments>
-void compare(const std::string& workload, const std::string& scheme, std::size_t n, Arguments... arguments) {
+/// `Work(kind, of)` beside the bare pair; the counter over compares with the loop by hand.
+template <class Work, class Hand = by_hand, class Kind>
+void compare(const std::string& workload, const std::string& scheme, Kind kind, extent of) {
   add(workload, scheme, 1, [=](benchmark::State& state, unsigned threads) {
+    const double items = double(of.n);
     bare_pair base;
-    Work work(arguments...);
-    by_hand reference(n);
-    if constexpr (std::is_same_v<Work, by_hand>)
-      measure(state, threads, {contender_of(base), contender_of(work, double(n))});
-    else
-      measure(state, threads, {contender_of(base), contender_of(reference, double(n)), contender_of(work, double(n))});
+    Work work(kind, of);
+    if constexpr (std::is_same_v<Work, Hand>) {
+      measure(state, threads, {contender_of(base), contender_of(work, items)});
+    } else {
+      Hand reference(kind, of);
+      measure(state, threads, {contender_of(base), contender_of(reference, items), contender_of(work, items)});
+    }
   });
 }
 
@@ -208,35 +313,50 @@ template <class Layout>
 using ref_of = pinref::page_ref<Layout>;
 
 /// Locked operations of one pin and unpin of a range.
-std::size_t locked_operations(size pages, std::size_t n) {
-  area<pinref::page_ref<pinref::bias64, counting_sync>> over{pages};
+std::size_t locked_operations(layout pages, std::size_t n) {
+  area<pinref::page_ref<pinref::bias64, counting_sync>> over{pages, {n}};
   counting_sync::locked = 0;
-  over.pin(n);
-  over.unpin(n);
+  over.pin();
+  over.unpin();
   return counting_sync::locked;
 }
 
+void add_small(const std::string& workload, layout pages, extent of) {
+  compare<by_hand>(workload, "by_hand", pages, of);
+  compare<by_hand_flat>(workload, "by_hand_flat", pages, of);
+  compare<by_hand_linux>(workload, "linux_small", pages, of);
+  compare<range<ref_of<pinref::split>>>(workload, "split", pages, of);
+  compare<range<ref_of<pinref::bias32>>>(workload, "bias32", pages, of);
+  compare<range<ref_of<pinref::bias64>>>(workload, "bias64", pages, of);
+}
+
+void add_dirty(const std::string& workload, written before) {
+  const extent of{512};
+  compare<by_hand_dirty, by_hand_dirty>(workload, "by_hand", before, of);
+  compare<dirty_release<ref_of<pinref::bias32>>, by_hand_dirty>(workload, "bias32", before, of);
+  compare<dirty_release<ref_of<pinref::bias64>>, by_hand_dirty>(workload, "bias64", before, of);
+}
+
 void add_benchmarks() {
-  for (const std::size_t n : {std::size_t{1}, std::size_t{8}, std::size_t{64}, std::size_t{512}}) {
+  for (const std::size_t n : {std::size_t{1}, std::size_t{16}, std::size_t{512}, std::size_t{32768}}) {
     const std::string small = "range_4k_" + std::to_string(n);
-    compare<by_hand>(small, "by_hand", n, n);
-    compare<by_hand_flat>(small, "by_hand_flat", n, n);
-    compare<by_hand_linux>(small, "linux_small", n, n);
-    compare<range<ref_of<pinref::split>>>(small, "split", n, size::small, n);
-    compare<range<ref_of<pinref::bias32>>>(small, "bias32", n, size::small, n);
-    compare<range<ref_of<pinref::bias64>>>(small, "bias64", n, size::small, n);
-    compare<range_slow>(small, "bias64_slow", n, size::small, n);
+    add_small(small, layout::in_order, {n});
+    compare<range_slow>(small, "bias64_slow", layout::in_order, {n});
 
     const std::string large = "range_2m_" + std::to_string(n);
-    compare<range<ref_of<pinref::split>>>(large, "split", n, size::large, n);
-    compare<range<ref_of<pinref::bias32>>>(large, "bias32", n, size::large, n);
-    compare<range<ref_of<pinref::bias64>>>(large, "bias64", n, size::large, n);
-    compare<range_by_run>(large, "bias64_by_run", n, size::large, n);
-    compare<folio>(large, "bias64_folio", n, size::large, n);
+    compare<range<ref_of<pinref::split>>>(large, "split", layout::huge, {n});
+    compare<range<ref_of<pinref::bias32>>>(large, "bias32", layout::huge, {n});
+    compare<range<ref_of<pinref::bias64>>>(large, "bias64", layout::huge, {n});
+    compare<range_by_run>(large, "bias64_by_run", layout::huge, {n});
+    if (n <= area<ref_of<pinref::bias64>>::per_block) compare<folio>(large, "bias64_folio", layout::huge, {n});
   }
+  add_small("range_cold_512", layout::scattered, {512, std::size_t{1} << 18});
+  add_dirty("dirty_clean", written::none);
+  add_dirty("dirty_mixed", written::half);
+  add_dirty("dirty_dirty", written::all);
 
-  benchmark::AddCustomContext("range_pin_atomics_1_page", std::to_string(locked_operations(size::small, 1)));
-  benchmark::AddCustomContext("range_pin_atomics_512_pages", std::to_string(locked_operations(size::large, 512)));
+  benchmark::AddCustomContext("range_pin_atomics_1_page", std::to_string(locked_operations(layout::in_order, 1)));
+  benchmark::AddCustomContext("range_pin_atomics_512_pages", std::to_string(locked_operations(layout::huge, 512)));
 }
 
 }  // namespace

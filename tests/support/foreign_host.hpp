@@ -81,6 +81,7 @@ class foreign_space {
     return use(find(at, flags));
   }
 
+  void prefetch(std::uintptr_t at) { prefetched.push_back(index(at)); }
   void broken_mapping(std::uintptr_t) { ++broken; }
 
   struct slot {
@@ -95,6 +96,7 @@ class foreign_space {
   bool no_fast_path = false;  // look-ups find nothing, so that every page is faulted in
   int faults = 0;
   int broken = 0;
+  std::vector<std::size_t> prefetched;
   std::function<void(std::size_t)> before_recheck;
   std::function<void(std::size_t)> before_use;
   std::function<bool(std::size_t)> refuse_fault;

@@ -221,6 +221,25 @@ TEST_CASE_TEMPLATE("a dead page in the fast path is nobody's fault: it is looked
   release(pages, 1, true);
 }
 
+TEST_CASE(
+    "a fast call asks for the pages ahead of it, in order and none outside its range; a slow call asks for none") {
+  using space_type = foreign_space<pinref::page_ref<>>;
+  constexpr std::size_t n = pinref::prefetch_distance + 3;
+  space_type space(n + 2);
+  for (std::size_t i = 0; i != n + 2; ++i) space.map(i);
+  space_type::page* pages[n] = {};
+  REQUIRE(pinref::pin_user_pages_fast(space, space.address(1), n, foll::none, pages).ok());
+  release(pages, n, true);
+  CHECK(space.prefetched == std::vector<std::size_t>{n - 2, n - 1, n});
+
+  space.prefetched.clear();
+  REQUIRE(pinref::pin_user_pages(space, space.address(1), n, foll::none, pages).ok());
+  release(pages, n, true);
+  REQUIRE(pinref::pin_user_pages_fast(space, space.address(1), pinref::prefetch_distance, foll::none, pages).ok());
+  release(pages, pinref::prefetch_distance, true);
+  CHECK(space.prefetched.empty());
+}
+
 TEST_CASE_TEMPLATE("A2.1 a failure at the k-th page of n, for every k, leaves exactly k held and others' pages alone",
                    Layout, ALL_LAYOUTS) {
   using space_type = foreign_space<pinref::page_ref<Layout>>;

@@ -3,25 +3,21 @@
 /// \file
 /// address_space: the second half of the host's contract, from an address to a page.
 ///
-/// A space names its `page` and `page_size` and answers three questions:
+/// A space names its `page` and `page_size` and answers four questions:
 ///
 /// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page
-/// if
-///   there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
+///   if there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
 /// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take, which
-/// orders
-///   it: who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees the pin. It is an
-///   acquire load like the look-up if pages are filled after their life begins, because the same entry may map the same
-///   page again.
+///   orders it: who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees the pin. It
+///   is an acquire load like the look-up if pages are filled after their life begins, because the same entry may map
+///   the same page again.
 /// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked
-/// for
-///   (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then returns
-///   what `use` returned; or it returns a reason without calling `use`.
+///   for (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then
+///   returns what `use` returned; or it returns a reason without calling `use`.
+/// - `contains(first, last)`: does the space reach over these bytes, both included?
 ///
 /// `flags` are the caller's with foll::get or foll::pin of the call: a host with copy-on-write must give a pin, of a
 /// reader too, a page of its own (`exclusive_page`), since it could not be copied away later.
-///
-/// and `contains(first, last)`: does the space reach over these bytes, both included?
 ///
 /// An entry that maps several contiguous pages, as a huge page does, may answer for all of them: `run` is how many
 /// pages from the address on it covers. They must belong to one compound page.
@@ -67,6 +63,14 @@ concept address_space = host_page<typename Space::page> &&
   { space.lookup(address, flags) } -> std::same_as<mapping<typename Space::page>>;
   { space.recheck(address, seen) } -> std::same_as<bool>;
   { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
+};
+
+/// Optional: `prefetch(address)` asks the processor for the entry's page, which will be written to soon; nothing else
+/// may come of it. For hosts whose descriptors are many and not in the order of addresses: there it nearly halves the
+/// time of a range, elsewhere it costs a few percent. Only addresses of the range being taken are asked for.
+template <class Space>
+concept prefetching_space = requires(Space& space, std::uintptr_t address) {
+  space.prefetch(address);
 };
 
 /// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, or shared for a pin: a

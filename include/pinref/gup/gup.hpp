@@ -44,6 +44,9 @@ namespace pinref {
 /// How often pages that may not be held for long are relocated before a call gives up with not_longterm.
 inline constexpr unsigned max_relocations = 8;
 
+/// How many pages ahead of the one it takes a fast call asks a `prefetching_space` for.
+inline constexpr std::size_t prefetch_distance = 8;
+
 namespace detail {
 
 template <class Page>
@@ -116,6 +119,9 @@ class walk {
       const std::uintptr_t address = start + done.count * Space::page_size;
       page** const out = pages_ + done.count;
       if (fast) {
+        if constexpr (prefetching_space<Space>)
+          if (nr_pages - done.count > prefetch_distance)
+            space_.prefetch(address + prefetch_distance * Space::page_size);
         if (const std::size_t held = try_fast(address, out, nr_pages - done.count); held != 0) [[likely]] {
           done.count += held;
           continue;

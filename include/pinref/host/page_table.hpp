@@ -121,6 +121,11 @@ class basic_page_table {
     return entries_[index(address)].word.load(std::memory_order_acquire) == seen.token;
   }
 
+  void prefetch(std::uintptr_t address) const noexcept {
+    const std::uint64_t word = entries_[index(address)].word.load(std::memory_order_relaxed);
+    __builtin_prefetch(&arena_.frame_at(word >> frame_shift), 1);
+  }
+
   template <class Use>
   [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     const std::lock_guard guard{mutex_};
