@@ -23,9 +23,10 @@ namespace bench {
 template <class Scheme>
 struct alignas(64) slot {
   Scheme page;
+  std::uint32_t key = 0;  // of the index, under which it is found
 };
 
-/// `n` live pages with one reference, n a power of two.
+/// `n` live pages with one reference.
 template <class Scheme>
 class pages {
  public:

@@ -31,6 +31,12 @@
 #include <ck_rwlock.h>
 #endif
 
+#if __has_include(<xenium/reclamation/lock_free_ref_count.hpp>)
+#define BENCH_XENIUM 1
+#include <xenium/reclamation/hazard_pointer.hpp>
+#include <xenium/reclamation/lock_free_ref_count.hpp>
+#endif
+
 #ifdef BENCH_DPDK
 #include <rte_mbuf.h>
 #endif
@@ -152,6 +158,32 @@ struct ck_reader_lock {
 };
 #endif
 
+#ifdef BENCH_XENIUM
+/// A look-up through a pointer that others may exchange, by one of its reclamation schemes.
+template <class Scheme>
+struct xenium_guard {
+  struct object : Scheme::template enable_concurrent_ptr<object> {};
+  using pointer = typename Scheme::template concurrent_ptr<object>;
+  pointer slot;
+
+  xenium_guard() {
+    typename pointer::guard_ptr fresh{new object};
+    slot.store(fresh, std::memory_order_release);
+  }
+  BENCH_INLINE void pair() {
+    typename pointer::guard_ptr held;
+    held.acquire(slot, std::memory_order_acquire);
+    if (!held) [[unlikely]]
+      broken();
+  }
+};
+
+/// The nearest to a page's word: the object's own count, an increment and a look whether the pointer still says so.
+using xenium_ref_count = xenium_guard<xenium::reclamation::lock_free_ref_count<>>;
+/// Writes to no shared line; who frees looks at all threads.
+using xenium_hazard_pointer = xenium_guard<xenium::reclamation::hazard_pointer<>>;
+#endif
+
 #ifdef BENCH_DPDK
 /// With the second holder that rules out the shortcut for a sole owner, which is not safe on two threads.
 struct dpdk_mbuf {
@@ -219,6 +251,13 @@ void add_benchmarks() {
   compare<ck_reader_lock>("ck_reader_lock");
 #else
   lacks("ck_reader_lock");
+#endif
+#ifdef BENCH_XENIUM
+  compare<xenium_ref_count>("xenium_ref_count");
+  compare<xenium_hazard_pointer>("xenium_hazard_pointer");
+#else
+  lacks("xenium_ref_count");
+  lacks("xenium_hazard_pointer");
 #endif
 #ifdef BENCH_DPDK
   compare<dpdk_mbuf>("dpdk_mbuf");

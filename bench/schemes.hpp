@@ -2,7 +2,9 @@
 
 // What is compared: one page's word each, with the same members. A failed `get` or `pin` returns false, `put` and
 // `unpin` return true to the last holder, `revive` starts a life with one reference as an allocator must, while others
-// may look, `place` puts a word nobody else knows into that state by a plain store, `kill` leaves a dead page.
+// may look, `place` puts a word nobody else knows into that state by a plain store, `kill` leaves a dead page. `freeze`
+// takes a page that nobody but its owner holds away from all others, `unfreeze` gives it back. `pinned` may be decided
+// on by who has changed the mapping before.
 
 #include <atomic>
 #include <cstdint>
@@ -57,6 +59,15 @@ struct linux_small {
   BENCH_INLINE bool unpin() noexcept { return word.fetch_sub(bias, std::memory_order_acq_rel) == bias; }
   BENCH_INLINE void revive() noexcept { word.store(1, std::memory_order_release); }
   BENCH_INLINE void place() noexcept { revive(); }
+  BENCH_INLINE bool freeze() noexcept {
+    std::int32_t sole = 1;
+    return word.compare_exchange_strong(sole, 0, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
+  BENCH_INLINE void unfreeze() noexcept { revive(); }
+  BENCH_INLINE bool pinned() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return word.load(std::memory_order_relaxed) >= bias;
+  }
   void kill() noexcept { word.store(0, std::memory_order_relaxed); }
 
   std::atomic<std::int32_t> word{0};
@@ -74,6 +85,10 @@ struct linux_large : linux_small {
     pins.fetch_sub(1, std::memory_order_relaxed);
     return put();
   }
+  BENCH_INLINE bool pinned() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return pins.load(std::memory_order_relaxed) != 0;
+  }
 
   std::atomic<std::int32_t> pins{0};
 };
@@ -90,6 +105,9 @@ struct word_of {
     std::destroy_at(&ref);
     std::construct_at(&ref, Layout::of(1));
   }
+  BENCH_INLINE bool freeze() noexcept { return ref.freeze(1); }
+  BENCH_INLINE void unfreeze() noexcept { ref.unfreeze(1); }
+  BENCH_INLINE bool pinned() noexcept { return ref.dma_pinned(); }
   void kill() noexcept {
     while (!put()) {
     }
@@ -102,9 +120,10 @@ using split = word_of<pinref::split>;
 using bias32 = word_of<pinref::bias32>;
 using bias64 = word_of<pinref::bias64>;
 
-/// The entry for scanners, which looks first.
+/// The entries for scanners, which look first, or look only.
 struct bias64_scan : bias64 {
   BENCH_INLINE bool get() noexcept { return ref.try_get_if_alive() == pinref::take_result::taken; }
+  BENCH_INLINE bool pinned() noexcept { return ref.dma_pinned_hint(); }
 };
 
 /// The release for a holder that expects to be the last.

@@ -1,33 +1,17 @@
 // The reference word of one page: every scheme under every workload.
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <string>
 
 #include "pages.hpp"
 #include "paired.hpp"
 #include "schemes.hpp"
+#include "workloads.hpp"
 
 namespace {
 
 using namespace bench;
-
-template <class Scheme>
-BENCH_INLINE void get_put_once(Scheme& page) {
-  if (!page.get()) [[unlikely]]
-    broken();
-  if (page.put()) [[unlikely]]
-    broken();
-}
-
-template <class Scheme>
-BENCH_INLINE void pin_unpin_once(Scheme& page) {
-  if (!page.pin()) [[unlikely]]
-    broken();
-  if (page.unpin()) [[unlikely]]
-    broken();
-}
 
 template <class Scheme>
 struct get_put {
@@ -60,31 +44,6 @@ struct mixed {
       for (; ops != 0; --ops) get_put_once(shared);
     else
       for (; ops != 0; --ops) pin_unpin_once(shared);
-  }
-};
-
-class streams {
- public:
-  streams() {
-    for (std::size_t i = 0; i != all_.size(); ++i) all_[i].seed(i + 1);
-  }
-  stream& operator[](unsigned thread) { return all_[thread]; }
-
- private:
-  std::array<stream, 2> all_;
-};
-
-/// Get and put of random pages: the look-up of a page cache.
-template <class Scheme, std::size_t Pages>
-struct random_pages {
-  pages<Scheme> all{Pages};
-  streams numbers;
-
-  void operator()(unsigned thread, std::size_t ops) {
-    stream mine = numbers[thread];
-    slot<Scheme>* const slots = all.data();
-    for (; ops != 0; --ops) get_put_once(slots[mine.next() % Pages].page);
-    numbers[thread] = mine;
   }
 };
 
@@ -167,48 +126,6 @@ struct one_life {
   }
 };
 
-/// Speculative look-ups, counted, against a thread that drops the owner's reference of every page in turn. Whoever puts
-/// last starts the page's next life.
-template <class Scheme>
-struct lookup {
-  static constexpr bool background = true;
-  static constexpr std::size_t n = 64;
-
-  struct alignas(64) owner {
-    std::atomic<bool> holds{true};
-  };
-  pages<Scheme> all{n};
-  std::array<owner, n> owners;
-  streams numbers;
-
-  BENCH_INLINE void put(Scheme& page, std::size_t i) {
-    if (!page.put()) return;
-    page.revive();
-    owners[i].holds.store(true, std::memory_order_release);
-  }
-
-  void operator()(unsigned thread, std::size_t ops) {
-    stream mine = numbers[thread];
-    slot<Scheme>* const slots = all.data();
-    for (; ops != 0; --ops) {
-      const std::size_t i = mine.next() % n;
-      Scheme& page = slots[i].page;
-      if (thread == 0) {
-        if (page.get()) put(page, i);
-      } else if (owners[i].holds.load(std::memory_order_acquire)) {
-        owners[i].holds.store(false, std::memory_order_relaxed);
-        put(page, i);
-      }
-    }
-    numbers[thread] = mine;
-  }
-};
-
-/// What look-ups are compared with: the same two threads on as many pages, none of which ever dies.
-struct bare_lookup : random_pages<bare, lookup<bare>::n> {
-  static constexpr bool background = true;
-};
-
 /// Holds 32 random pages at once, with or without asking for their lines first.
 template <class Scheme, bool Prefetch>
 struct batch {
@@ -241,21 +158,6 @@ using batch32 = batch<Scheme, false>;
 template <class Scheme>
 using batch32_prefetched = batch<Scheme, true>;
 
-/// `Work` beside `Base`, and in between `Reference`, which the counter over compares with.
-template <class Base, class Reference, class Work>
-void compare(const std::string& workload, const std::string& scheme, unsigned nr_threads, double items = 1) {
-  add(workload, scheme, nr_threads, [items](benchmark::State& state, unsigned n) {
-    Base base;
-    Work work;
-    if constexpr (std::is_same_v<Reference, Work>) {
-      measure(state, n, {contender_of(base, items), contender_of(work, items)});
-    } else {
-      Reference reference;
-      measure(state, n, {contender_of(base, items), contender_of(reference, items), contender_of(work, items)});
-    }
-  });
-}
-
 /// A workload in which every scheme does the same.
 template <template <class> class Workload>
 void add_all(const std::string& workload, unsigned nr_threads) {
@@ -267,16 +169,6 @@ void add_all(const std::string& workload, unsigned nr_threads) {
   compare<base, reference, Workload<split>>(workload, "split", nr_threads);
   compare<base, reference, Workload<bias32>>(workload, "bias32", nr_threads);
   compare<base, reference, reference>(workload, "bias64", nr_threads);
-}
-
-/// A workload whose unit is the bare pair on one page.
-template <template <class> class Workload, class Base = get_put<bare>>
-void add_against_pair(const std::string& workload, unsigned nr_threads) {
-  using reference = Workload<bias64>;
-  compare<Base, reference, Workload<linux_small>>(workload, "linux_small", nr_threads);
-  compare<Base, reference, Workload<split>>(workload, "split", nr_threads);
-  compare<Base, reference, Workload<bias32>>(workload, "bias32", nr_threads);
-  compare<Base, reference, reference>(workload, "bias64", nr_threads);
 }
 
 template <unsigned Percent>
@@ -321,18 +213,17 @@ void add_benchmarks() {
   add_all<random64k>("random64k", 2);
   add_all<random1m>("random1m", 1);
   add_all<random1m>("random1m", 2);
-  add_against_pair<lookup, bare_lookup>("lookup", 2);
   for (unsigned threads : {1u, 2u}) {
-    add_against_pair<dead>("dead", threads);
+    add_against<dead, get_put<bare>>("dead", threads);
     compare<get_put<bare>, dead<bias64>, dead<bias64_scan>>("dead", "bias64_scan", threads);
     add_dead_share<0>(threads);
     add_dead_share<20>(threads);
     add_dead_share<50>(threads);
     add_dead_share<90>(threads);
   }
-  add_against_pair<last_put>("last_put", 1);
+  add_against<last_put, get_put<bare>>("last_put", 1);
   compare<get_put<bare>, last_put<bias64>, last_put<bias64_sole>>("last_put", "bias64_sole", 1);
-  add_against_pair<one_life>("one_life", 1);
+  add_against<one_life, get_put<bare>>("one_life", 1);
   compare<get_put<bare>, one_life<bias64>, one_life<bias64_sole>>("one_life", "bias64_sole", 1);
   add_batch();
   add_hot();

@@ -127,8 +127,9 @@ def page(results, compiled, compiler):
         return {scheme: [results.median(workload, scheme, threads, counter) for workload in workloads]
                 for scheme in schemes}
 
-    lengths = [1, 8, 64, 512]
+    lengths = [1, 16, 512, 32768]
     schemes = ["bare", "linux_small", "linux_large", "split", "bias32", "bias64"]
+    index_schemes = ["linux_small", "split", "bias32", "bias64", "std_atomic_shared"]
     shares = [0, 20, 50, 90]
     random = {f"{scheme}, {threads}T": [results.median(f"random{count}", scheme, threads) for count in ("4k", "64k", "1m")]
               for scheme in ("bare", "linux_small", "bias32", "bias64") for threads in (1, 2)}
@@ -149,8 +150,21 @@ def page(results, compiled, compiler):
                 lines(lengths, over([f"range_2m_{n}" for n in lengths],
                                     ["split", "bias32", "bias64", "bias64_by_run", "bias64_folio"], 1),
                       "pages", "bare pairs a page", log=True)),
+        section("Dirty release", "Pin, and release as written to, 512 pages of 4 KiB of which none, half or all are dirty "
+                                 "already; time a page, with the cleaning in between.",
+                bars([(f"{words} dirty", [found(f"dirty_{which}", scheme, 1) for scheme in ("by_hand", "bias32", "bias64")])
+                      for which, words in (("clean", "none"), ("mixed", "half"), ("dirty", "all"))],
+                     ["by_hand", "bias32", "bias64"])),
         section("Random pages", "Get and put of random pages, by how many there are.",
                 lines(["4096", "65 536", "1 048 576"], random, "pages", "over bare")),
+        section("Look-ups in an index", "A speculative look-up while another thread replaces pages without a pause, among "
+                                        "4096 and a million pages, keys uniform or by Zipf's law. The unit is the bare pair on the "
+                                        "same keys, with nothing replaced.",
+                bars([(f"{pages} {keys}", [found(f"index_{count}_{keys}", scheme, 2) for scheme in index_schemes])
+                      for count, pages in (("4k", "4096"), ("1m", "1M")) for keys in ("uniform", "zipf")], index_schemes)),
+        section("Is it pinned?", "A question to decide on, of one of 4096 pages; the second bar while another thread pins and "
+                                 "unpins them. bias64_scan is the hint, from which nothing may be concluded.",
+                by_scheme("query")),
         section("Dead pages", "Get and put of 65 536 random pages, by the share of them that refuses. The unit is the bare "
                               "pair on as many live pages.",
                 lines([f"{share} %" for share in shares], dead, "dead", "over bare")),

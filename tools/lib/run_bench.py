@@ -17,7 +17,7 @@ from pathlib import Path
 import bench_readme
 import bench_report
 
-PROGRAMS = ["words", "ranges", "peers"]
+PROGRAMS = ["words", "lookups", "ranges", "peers"]
 
 # Key of --json: (workload, scheme, threads, counter). The counter ratio is time over that of the bare pair; the counter
 # over is time over that of pinref's own way, or, for ranges, over that of the loop by hand.
@@ -46,7 +46,7 @@ KEYS = {
     "weak_lock_t1_over_pinref": ("get_put", "std_weak_lock", 1, "over"),
     "weak_lock_t2_over_pinref": ("get_put", "std_weak_lock", 2, "over"),
     "liburcu_t1_over_pinref": ("get_put", "liburcu", 1, "over"),
-    "gup_4k_vs_handwritten": ("range_4k_64", "bias64", 1, "over"),
+    "gup_4k_vs_handwritten": ("range_4k_512", "bias64", 1, "over"),
 }
 FACTS = ["range_pin_atomics_1_page", "range_pin_atomics_512_pages", "bytes_per_page_bias64", "bytes_per_page_bias32"]
 
@@ -63,15 +63,31 @@ COLUMNS = [
     ("1M pages", "2T", "random1m", 2),
     ("32 of 1M", "1T", "batch32", 1),
     ("prefetched", "1T", "batch32_prefetched", 1),
-    ("vs. freeing", "2T", "lookup", 2),
+    ("4k uniform", "2T", "index_4k_uniform", 2),
+    ("4k zipf", "2T", "index_4k_zipf", 2),
+    ("1M uniform", "2T", "index_1m_uniform", 2),
+    ("1M zipf", "2T", "index_1m_zipf", 2),
+    ("vs. freeing", "2T", "lookup_freed", 2),
+    ("pinned?", "1T", "query", 1),
+    ("pinned?", "2T", "query", 2),
     ("dead page", "1T", "dead", 1),
     ("dead page", "2T", "dead", 2),
     ("last put", "1T", "last_put", 1),
     ("one life", "1T", "one_life", 1),
+    ("90 % dead", "1T", "dead_share_90", 1),
+    ("90 % dead", "2T", "dead_share_90", 2),
     ("4K x 1", "1T", "range_4k_1", 1),
-    ("4K x 64", "1T", "range_4k_64", 1),
+    ("4K x 16", "1T", "range_4k_16", 1),
+    ("4K x 512", "1T", "range_4k_512", 1),
+    ("4K x 32768", "1T", "range_4k_32768", 1),
+    ("cold x 512", "1T", "range_cold_512", 1),
     ("2M x 1", "1T", "range_2m_1", 1),
+    ("2M x 16", "1T", "range_2m_16", 1),
     ("2M x 512", "1T", "range_2m_512", 1),
+    ("2M x 32768", "1T", "range_2m_32768", 1),
+    ("dirty: none", "1T", "dirty_clean", 1),
+    ("dirty: half", "1T", "dirty_mixed", 1),
+    ("dirty: all", "1T", "dirty_dirty", 1),
 ]
 
 # Rows, baselines first. Schemes that a run reports and this list lacks, the real peers, come last.

@@ -1,0 +1,263 @@
+// What a page cache does all day: look-ups in an index without a lock, against threads that take pages away, and the
+// question whether a page is pinned.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pages.hpp"
+#include "paired.hpp"
+#include "schemes.hpp"
+#include "workloads.hpp"
+
+namespace {
+
+using namespace bench;
+
+/// Speculative look-ups, counted, against a thread that drops the owner's reference of every page in turn. Whoever puts
+/// last starts the page's next life.
+template <class Scheme>
+struct freed_lookup {
+  static constexpr bool background = true;
+  static constexpr std::size_t n = 64;
+
+  struct alignas(64) owner {
+    std::atomic<bool> holds{true};
+  };
+  pages<Scheme> all{n};
+  std::array<owner, n> owners;
+  streams numbers;
+
+  BENCH_INLINE void put(Scheme& page, std::size_t i) {
+    if (!page.put()) return;
+    page.revive();
+    owners[i].holds.store(true, std::memory_order_release);
+  }
+
+  void operator()(unsigned thread, std::size_t ops) {
+    stream mine = numbers[thread];
+    slot<Scheme>* const slots = all.data();
+    for (; ops != 0; --ops) {
+      const std::size_t i = mine.next() % n;
+      Scheme& page = slots[i].page;
+      if (thread == 0) {
+        if (page.get()) put(page, i);
+      } else if (owners[i].holds.load(std::memory_order_acquire)) {
+        owners[i].holds.store(false, std::memory_order_relaxed);
+        put(page, i);
+      }
+    }
+    numbers[thread] = mine;
+  }
+};
+
+/// Keys that all come equally often.
+template <std::size_t N>
+class uniform {
+ public:
+  void seed(std::uint64_t from) { numbers_.seed(from); }
+  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return numbers_.next() % N; }
+
+ private:
+  stream numbers_;
+};
+
+/// Keys by Zipf's law with the exponent of YCSB, drawn once: of 4096 keys the most frequent one is every 9th, of a
+/// million every 15th. Frequent keys are not neighbours.
+template <std::size_t N>
+class alignas(128) zipf {
+ public:
+  void seed(std::uint64_t from) { at_ = from * (drawn.size() / 2) % drawn.size(); }
+  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return drawn[at_++ % drawn.size()]; }
+
+ private:
+  static std::vector<std::uint32_t> draw() {
+    std::vector<double> up_to(N);
+    double sum = 0;
+    for (std::size_t rank = 0; rank != N; ++rank) up_to[rank] = sum += std::pow(double(rank + 1), -0.99);
+    stream numbers;
+    numbers.seed(5);
+    std::vector<std::uint32_t> keys(std::size_t{1} << 20);
+    for (std::uint32_t& key : keys) {
+      const double which = sum * double(numbers.next()) / double(std::uint64_t{1} << 31);
+      const auto rank = static_cast<std::size_t>(std::upper_bound(up_to.begin(), up_to.end(), which) - up_to.begin());
+      key = static_cast<std::uint32_t>(std::min(rank, N - 1) * 0x9e3779b1u % N);
+    }
+    return keys;
+  }
+
+  static inline const std::vector<std::uint32_t> drawn = draw();
+  std::size_t at_ = 0;
+};
+
+/// An index without a lock: a slot for each key with the number of its page. The counted thread looks keys up: slot,
+/// speculative get, slot again, put. The other one replaces pages: it freezes a key's page if only the index holds it,
+/// puts a spare one under the key, and keeps the frozen page for another key.
+template <class Scheme, std::size_t Keys, template <std::size_t> class Distribution>
+struct index_lookup {
+  static constexpr bool background = true;
+  static constexpr std::size_t nr_spares = 64;
+
+  pages<Scheme> all{Keys + nr_spares};
+  std::vector<std::atomic<std::uint32_t>> page_of;
+  std::array<std::uint32_t, nr_spares> spares;
+  std::size_t next_spare = 0;
+  Distribution<Keys> wanted;
+  uniform<Keys> victims;
+
+  index_lookup() : page_of(Keys) {
+    wanted.seed(1);
+    victims.seed(2);
+    for (std::uint32_t key = 0; key != Keys; ++key) {
+      page_of[key].store(key, std::memory_order_relaxed);
+      all.data()[key].key = key;
+    }
+    for (std::uint32_t i = 0; i != nr_spares; ++i) {
+      spares[i] = static_cast<std::uint32_t>(Keys + i);
+      if (!all.data()[spares[i]].page.freeze()) broken();
+    }
+  }
+
+  BENCH_INLINE void look_up(std::size_t key) {
+    const std::uint32_t number = page_of[key].load(std::memory_order_acquire);
+    slot<Scheme>& found = all.data()[number];
+    if (!found.page.get()) return;
+    // Held, but perhaps for another key by now.
+    if (page_of[key].load(std::memory_order_acquire) == number && found.key != key) [[unlikely]]
+      broken();
+    if (found.page.put()) [[unlikely]]
+      broken();
+  }
+
+  BENCH_INLINE void replace(std::size_t key) {
+    const std::uint32_t old = page_of[key].load(std::memory_order_relaxed);
+    if (!all.data()[old].page.freeze()) return;
+    const std::uint32_t fresh = std::exchange(spares[next_spare++ % nr_spares], old);
+    all.data()[fresh].key = static_cast<std::uint32_t>(key);
+    all.data()[fresh].page.unfreeze();
+    page_of[key].store(fresh, std::memory_order_release);
+  }
+
+  void operator()(unsigned thread, std::size_t ops) {
+    if (thread == 0)
+      for (; ops != 0; --ops) look_up(wanted.next());
+    else
+      for (; ops != 0; --ops) replace(victims.next());
+  }
+};
+
+/// The same look-ups by the bare pair, and nobody replaces anything: the other thread gets and puts as well.
+template <std::size_t Keys, template <std::size_t> class Distribution>
+struct bare_index {
+  static constexpr bool background = true;
+
+  pages<bare> all{Keys};
+  Distribution<Keys> wanted;
+  uniform<Keys> victims;
+
+  bare_index() {
+    wanted.seed(1);
+    victims.seed(2);
+  }
+  void operator()(unsigned thread, std::size_t ops) {
+    if (thread == 0)
+      for (; ops != 0; --ops) get_put_once(all.data()[wanted.next()].page);
+    else
+      for (; ops != 0; --ops) get_put_once(all.data()[victims.next()].page);
+  }
+};
+
+/// The same job with what the standard library has: a slot is a shared pointer that may be exchanged.
+template <std::size_t Keys, template <std::size_t> class Distribution>
+struct shared_ptr_index {
+  static constexpr bool background = true;
+
+  std::vector<std::atomic<std::shared_ptr<std::size_t>>> page_of;
+  Distribution<Keys> wanted;
+  uniform<Keys> victims;
+
+  shared_ptr_index() : page_of(Keys) {
+    wanted.seed(1);
+    victims.seed(2);
+    for (std::size_t key = 0; key != Keys; ++key) replace(key);
+  }
+  void replace(std::size_t key) { page_of[key].store(std::make_shared<std::size_t>(key), std::memory_order_release); }
+  void operator()(unsigned thread, std::size_t ops) {
+    if (thread != 0) {
+      for (; ops != 0; --ops) replace(victims.next());
+      return;
+    }
+    for (; ops != 0; --ops) {
+      const std::size_t key = wanted.next();
+      const std::shared_ptr<std::size_t> held = page_of[key].load(std::memory_order_acquire);
+      if (*held != key) [[unlikely]]
+        broken();
+    }
+  }
+};
+
+/// Is this page pinned? Asked of random pages, alone or while the other thread pins and unpins them.
+template <class Scheme>
+struct query {
+  static constexpr bool background = true;
+  static constexpr std::size_t n = std::size_t{1} << 12;
+
+  pages<Scheme> all{n};
+  streams numbers;
+  std::size_t nr_pinned = 0;
+
+  void operator()(unsigned thread, std::size_t ops) {
+    stream mine = numbers[thread];
+    slot<Scheme>* const slots = all.data();
+    if (thread == 0)
+      for (; ops != 0; --ops) nr_pinned += slots[mine.next() % n].page.pinned();
+    else
+      for (; ops != 0; --ops) pin_unpin_once(slots[mine.next() % n].page);
+    numbers[thread] = mine;
+    benchmark::DoNotOptimize(nr_pinned);
+  }
+};
+
+/// The unit of questions and of look-ups against frees: both threads get and put.
+template <std::size_t Pages>
+struct bare_pages : random_pages<bare, Pages> {
+  static constexpr bool background = true;
+};
+
+template <std::size_t Keys, template <std::size_t> class Distribution>
+void add_index(const std::string& workload) {
+  using base = bare_index<Keys, Distribution>;
+  using reference = index_lookup<bias64, Keys, Distribution>;
+  compare<base, reference, index_lookup<linux_small, Keys, Distribution>>(workload, "linux_small", 2);
+  compare<base, reference, index_lookup<split, Keys, Distribution>>(workload, "split", 2);
+  compare<base, reference, index_lookup<bias32, Keys, Distribution>>(workload, "bias32", 2);
+  compare<base, reference, reference>(workload, "bias64", 2);
+  compare<base, reference, shared_ptr_index<Keys, Distribution>>(workload, "std_atomic_shared", 2);
+}
+
+void add_benchmarks() {
+  add_index<std::size_t{1} << 12, uniform>("index_4k_uniform");
+  add_index<std::size_t{1} << 12, zipf>("index_4k_zipf");
+  add_index<std::size_t{1} << 20, uniform>("index_1m_uniform");
+  add_index<std::size_t{1} << 20, zipf>("index_1m_zipf");
+  add_against<freed_lookup, bare_pages<freed_lookup<bare>::n>>("lookup_freed", 2);
+  for (const unsigned threads : {1u, 2u}) {
+    using base = bare_pages<query<bias64>::n>;
+    add_against<query, base>("query", threads);
+    compare<base, query<bias64>, query<linux_large>>("query", "linux_large", threads);
+    compare<base, query<bias64>, query<bias64_scan>>("query", "bias64_scan", threads);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_all(argc, argv, add_benchmarks);
+}
