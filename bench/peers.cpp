@@ -229,7 +229,7 @@ void compare(const std::string& name) {
 
 void add_benchmarks() {
   std::string absent;
-  const auto lacks = [&](const char* name) { absent += absent.empty() ? name : std::string(" ") + name; };
+  [[maybe_unused]] const auto lacks = [&](const char* name) { absent += absent.empty() ? name : std::string(" ") + name; };
 
   compare<std_weak_lock>("std_weak_lock");
   compare<std_shared_copy>("std_shared_copy");

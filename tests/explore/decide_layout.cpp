@@ -176,8 +176,8 @@ void busy_for_now(execution& x) {
   x.thread([page] { (void)pinref::unpin_user_page(*page); });
   x.thread([&s] {
     const auto give = [&s] { s.reassign(); };
-    const auto done = break_layout(s, s.gate, 0, 0, give, {.no_wait = true});
-    check(done == break_result::broken || done == break_result::busy, "no_wait does not wait");
+    const auto done = break_layout(s, s.gate, 0, 0, give, pinref::deadline::passed());
+    check(done == break_result::broken || done == break_result::busy, "it does not wait");
     check((done == break_result::broken) == s.reassigned.load(relaxed), "taken away exactly if broken");
     check(s.gate.open(), "the gate opens again");
   });
@@ -193,10 +193,8 @@ void cancelled(execution& x) {
   (void)pinref::pin_user_pages(s, 0, 1, foll::write, &page);
   x.thread([&stop] { stop.cancel(); });
   x.thread([&s, &stop] {
-    const pinref::break_options<std::reference_wrapper<pinref::wait_canceller<explored_sync>>> options{
-        .given_up = std::ref(stop)};
     const auto done = break_layout(
-        s, s.gate, 0, 0, [&s] { s.reassign(); }, options);
+        s, s.gate, 0, 0, [&s] { s.reassign(); }, pinref::deadline::never(), std::ref(stop));
     check(done == break_result::given_up, "the pin stays");
   });
   x.join();

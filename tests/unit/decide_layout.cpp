@@ -39,14 +39,14 @@ struct blocks {
   }
 
   template <class GivenUp = pinref::never_gives_up>
-  break_result take_away(std::size_t first, std::size_t last, const pinref::break_options<GivenUp>& options = {},
-                         std::size_t batch = 16) {
+  break_result take_away(std::size_t first, std::size_t last, const deadline& until = deadline::never(),
+                         GivenUp given_up = {}, std::size_t batch = 16) {
     const auto then = [this] {
       CHECK_FALSE(object.gate.open());
       ++taken_away;
     };
     taken_away = 0;
-    const break_result done = break_layout(object, object.gate, first, last, then, options, batch);
+    const break_result done = break_layout(object, object.gate, first, last, then, until, given_up, batch);
     CHECK(object.gate.open());
     CHECK(taken_away == (done == break_result::broken ? 1 : 0));
     return done;
@@ -56,8 +56,6 @@ struct blocks {
   support::mapped_object<page> object{40};
   int taken_away = 0;
 };
-
-using stop_option = pinref::break_options<std::reference_wrapper<pinref::wait_canceller<>>>;
 
 }  // namespace
 
@@ -84,38 +82,34 @@ TEST_CASE_TEMPLATE("A4.2: a page that is pinned and was unmapped by its owner is
     REQUIRE(pinref::try_pin_page(pinned) == take_result::taken);
     b.object.unmap(b.object.entries.front());
     CHECK_FALSE(pinref::page_idle(pinned));
-    CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
+    CHECK(b.take_away(0, 3, deadline::passed()) == break_result::busy);
     CHECK(pinref::page_pin_count(page) == 1);
     CHECK(pinref::unpin_user_page(pinned) == release_result::last);
-    CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::broken);
+    CHECK(b.take_away(0, 3, deadline::passed()) == break_result::broken);
   }
 }
 
-TEST_CASE_TEMPLATE("A4.5: no_wait is busy, a deadline timed_out, a canceller given_up, and final always waits", Host,
-                   ALL_HOSTS) {
+TEST_CASE_TEMPLATE(
+    "A4.5: without time it is busy, a deadline timed_out, a canceller given_up; with none of them it always waits",
+    Host, ALL_HOSTS) {
   blocks<Host> b;
   auto& page = b.add(1, b.host.small());
   REQUIRE(pinref::try_pin_page(page) == take_result::taken);
   pinref::wait_canceller<> stop;
-  CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
+  CHECK(b.take_away(0, 3, deadline::passed()) == break_result::busy);
   // Tried again with the same outcome: nothing is left behind.
-  CHECK(b.take_away(0, 3, {.no_wait = true}) == break_result::busy);
-  CHECK(b.take_away(0, 3, {.until = deadline::passed()}) == break_result::timed_out);
-  CHECK(b.take_away(0, 3, {.until = deadline::in(1'000'000)}) == break_result::timed_out);
+  CHECK(b.take_away(0, 3, deadline::passed()) == break_result::busy);
+  CHECK(b.take_away(0, 3, deadline::in(1'000'000)) == break_result::timed_out);
   stop.cancel();
-  CHECK(b.take_away(0, 3, stop_option{.given_up = std::ref(stop)}) == break_result::given_up);
+  CHECK(b.take_away(0, 3, deadline::never(), std::ref(stop)) == break_result::given_up);
   CHECK(pinref::page_pin_count(page) == 1);
 
-  // No deadline, no canceller and no haste keeps a final one from waiting.
   std::thread device([&] {
     while (pinref::page_traits<typename Host::page>::ref(page).snapshot().zone() != pinref::zone::watched)
       std::this_thread::yield();
     CHECK(pinref::unpin_user_page(page) == release_result::last);
   });
-  CHECK(
-      b.take_away(
-          0, 3, stop_option{.no_wait = true, .final = true, .until = deadline::passed(), .given_up = std::ref(stop)}) ==
-      break_result::broken);
+  CHECK(b.take_away(0, 3) == break_result::broken);
   device.join();
 }
 
@@ -134,19 +128,18 @@ TEST_CASE_TEMPLATE("a wait ends when the last holder goes, and the scan begins a
     if (asked == 2) CHECK(pinref::put_page(second) == release_result::last);
     return false;
   };
-  const pinref::break_options<std::reference_wrapper<const decltype(leave)>> options{.given_up = std::ref(leave)};
   SUBCASE("in batches of the default size") {
-    CHECK(b.take_away(0, 39, options) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave)) == break_result::broken);
     CHECK(b.object.most_at_once == 16);
     CHECK(b.object.scans == 5);
   }
   SUBCASE("one at a time") {
-    CHECK(b.take_away(0, 39, options, 1) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave), 1) == break_result::broken);
     CHECK(b.object.most_at_once == 1);
     CHECK(b.object.scans == 42);
   }
   SUBCASE("all at once") {
-    CHECK(b.take_away(0, 39, options, 1000) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave), 1000) == break_result::broken);
     CHECK(b.object.scans == 3);
   }
   CHECK(asked == 2);
@@ -204,7 +197,7 @@ TEST_CASE_TEMPLATE("A4.7: a device page is idle at exactly one reference, whatev
     REQUIRE(pinref::try_pin_page(page, 3) == take_result::taken);
     REQUIRE(pinref::try_get_page(page) == take_result::taken);
     CHECK(page.ref.snapshot() == Host::layout::of(3, 3));
-    CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::busy);
+    CHECK(b.take_away(1, 1, deadline::passed()) == break_result::busy);
     CHECK(page.ref.snapshot() == Host::layout::of(2, 3));
     const auto put = [&] { return pinref::put_page(page); };
     const auto unpin = [&] { return pinref::unpin_user_folio(page, 3) == gup_result{3, gup_error::none}; };
@@ -215,13 +208,13 @@ TEST_CASE_TEMPLATE("A4.7: a device page is idle at exactly one reference, whatev
     } else {
       CHECK(put() == release_result::released);
       CHECK_FALSE(pinref::page_idle(page));
-      CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::busy);
+      CHECK(b.take_away(1, 1, deadline::passed()) == break_result::busy);
       CHECK(unpin());
     }
     CHECK(page.idled == 1);
     CHECK(pinref::page_idle(page));
     CHECK(page.ref.snapshot() == Host::layout::of(1));
-    CHECK(b.take_away(1, 1, {.no_wait = true}) == break_result::broken);
+    CHECK(b.take_away(1, 1, deadline::passed()) == break_result::broken);
     CHECK(page.freed == 0);
   }
 }

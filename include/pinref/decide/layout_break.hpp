@@ -15,7 +15,7 @@
 ///
 ///     pinref::layout_gate<> gate;                                // the object's; its fault_in enters by it
 ///     auto done = pinref::break_layout(object, gate, first, last, [&] { free_blocks(first, last); },
-///                                      {.until = pinref::deadline::in(1'000'000'000)});
+///                                      pinref::deadline::in(1'000'000'000));
 ///     if (done == pinref::break_result::timed_out) try_again_later();
 ///
 /// The object: `unmap(first, last)` removes every mapping of the range, under the lock that its fault_in takes;
@@ -86,27 +86,20 @@ class layout_gate {
 
 enum class break_result : unsigned char {
   broken,     ///< no page of the range is busy, and none is mapped
-  busy,       ///< with no_wait: somebody holds a page; try again
+  busy,       ///< with deadline::passed(): somebody holds a page; try again
   timed_out,  ///< the deadline passed
   given_up,   ///< cancelled
 };
 
-/// How far to go. `final` waits whatever it takes: at the end of an object, when there is nothing to go back to.
-template <class GivenUp = never_gives_up>
-struct break_options {
-  bool no_wait = false;
-  bool final = false;
-  deadline until = deadline::never();
-  GivenUp given_up = {};
-};
-
 /// Unmaps [first, last] and waits until no page of it is busy, with the gate closed throughout. On success the caller
 /// owns the range until it lets the gate open again: the gate stays closed for `then()`, which takes the blocks away,
-/// and opens afterwards. On failure it opens at once, and the range stays unmapped. May block. Asks `busy_in` for at
-/// most `batch` indices at a time; `batch` is above zero.
+/// and opens afterwards. On failure it opens at once, and the range stays unmapped. Without a deadline and a canceller
+/// it cannot fail: so an object is ended, when there is nothing to go back to. May block. Asks `busy_in` for at most
+/// `batch` indices at a time; `batch` is above zero.
 template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
 [[nodiscard]] break_result break_layout(Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
-                                        const break_options<GivenUp>& options = {}, std::size_t batch = 16) {
+                                        const deadline& until = deadline::never(), GivenUp given_up = {},
+                                        std::size_t batch = 16) {
   struct closed {
     explicit closed(Gate& which) noexcept : gate(which) { gate.close(); }
     closed(const closed&) = delete;
@@ -115,7 +108,6 @@ template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
   } guard{gate};
 
   object.unmap(first, last);
-  const deadline until = options.final ? deadline::never() : options.until;
   for (std::size_t at = first; at <= last;) {
     const std::size_t end = last - at < batch ? last : at + batch - 1;
     auto* const busy = object.busy_in(at, end);
@@ -124,9 +116,8 @@ template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
       at = end + 1;
       continue;
     }
-    if (options.no_wait && !options.final) return break_result::busy;
-    const wait_result waited = options.final ? wait_until_idle(*busy) : wait_until_idle(*busy, until, options.given_up);
-    if (waited == wait_result::timed_out) return break_result::timed_out;
+    const wait_result waited = wait_until_idle(*busy, until, given_up);
+    if (waited == wait_result::timed_out) return until.is_passed() ? break_result::busy : break_result::timed_out;
     if (waited == wait_result::given_up) return break_result::given_up;
   }
   then();

@@ -51,8 +51,10 @@ class deadline {
   }
 
   [[nodiscard]] constexpr bool is_never() const noexcept { return at_ == most; }
+  /// Was it over from the start? False of one that has run out.
+  [[nodiscard]] constexpr bool is_passed() const noexcept { return at_ == 0; }
   /// Nanoseconds left; not above zero when it is over.
-  [[nodiscard]] std::int64_t left() const noexcept { return at_ == 0 ? 0 : at_ - monotonic_now(); }
+  [[nodiscard]] std::int64_t left() const noexcept { return is_passed() ? 0 : at_ - monotonic_now(); }
 
  private:
   static constexpr std::int64_t most = INT64_MAX;

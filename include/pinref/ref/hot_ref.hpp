@@ -235,7 +235,7 @@ class hot_ref {
     switching(const switching&) = delete;
     switching& operator=(const switching&) = delete;
     ~switching() {
-      // (T3) pairs with (T2), (T9): see there.
+      // (T3) pairs with (T2), (T9): the next switch, and a latecomer, see what this one did.
       gate_.fetch_sub(busy, std::memory_order_release);
     }
 
@@ -357,7 +357,7 @@ class hot_ref {
       const word_type released = from.released.load(std::memory_order_acquire);
       const word_type now = static_cast<word_type>(from.taken.load(std::memory_order_relaxed) - released);
       if (now == collected) return 0;
-      // (T13) pairs with (T10): see there.
+      // (T13) pairs with (T10): a latecomer that is too late sees the switch that collected its add.
       if (from.collected.compare_exchange_weak(collected, now, std::memory_order_release, std::memory_order_relaxed))
         return static_cast<word_type>(now - collected);
     }

@@ -100,7 +100,7 @@ struct hot_sync : std_sync {
     ~lease() {
       number_ = none;
       if (number == none) return;
-      // (P2) pairs with (P1): see there.
+      // (P2) pairs with (P1): the next owner of this number sees its counts as they are left here.
       taken_.fetch_and(~(std::uint64_t{1} << number), std::memory_order_release);
     }
 

@@ -37,7 +37,7 @@ class wait_canceller {
 
   /// Ends all waits that were given this canceller, now and later. Wakes every sleeper of the library to look.
   void cancel() noexcept {
-    // (C1) pairs with (C2): see above.
+    // (C1) pairs with (C2): who is told `given_up` sees what came before this.
     cancelled_.store(true, std::memory_order_release);
     for (auto& event : Sync::events()) {
       // (C3) pairs with (W1): a waiter that sees this wake-up sees that it is cancelled.
@@ -47,7 +47,7 @@ class wait_canceller {
   }
 
   [[nodiscard]] bool operator()() const noexcept {
-    // (C2) pairs with (C1): see above.
+    // (C2) pairs with (C1): what follows a `given_up` sees what the canceller wrote before.
     return cancelled_.load(std::memory_order_acquire);
   }
 

@@ -142,6 +142,9 @@ class zoned_word {
       word_type now = word_.load(std::memory_order_acquire);
       if (reached(now)) return wait_result::reached;
       if (given_up()) return wait_result::given_up;
+      // Before the word is watched: who only looks slows nobody down.
+      const std::int64_t left = until.left();
+      if (left <= 0) return wait_result::timed_out;
       bool watched = wakes && Zones::of(now) == zone::watched;
       if (wakes && Zones::of(now) == zone::alive && Zones::holders(now) < Zones::watch_limit) {
         // (R10) pairs with (R3): as (R9), for what `reached` reads besides the word.
@@ -151,8 +154,6 @@ class zoned_word {
         if (reached(now)) return wait_result::reached;
         watched = true;
       }
-      const std::int64_t left = until.left();
-      if (left <= 0) return wait_result::timed_out;
       Sync::wait(event, seen, watched ? until : deadline::in(left < 1'000'000 ? left : 1'000'000));
     }
   }
