@@ -13,6 +13,7 @@ COLUMNS = [
     ("2 threads", "pin_unpin", 2),
     ("1M random pages, 1 thread", "random1m", 1),
     ("2 threads", "random1m", 2),
+    ("look-up while pages are replaced, 1M, Zipf", "index_1m_zipf", 2),
 ]
 ROWS = [
     ("bare", "one locked add, one locked subtract, nothing checked"),
@@ -21,6 +22,7 @@ ROWS = [
     ("linux_small", "compare-and-swap loop, as Linux's small pages"),
     ("linux_large", "reference and pin count apart, as Linux's large folios"),
     ("hot", "pinref, hot-page mode"),
+    ("xenium_ref_count", "xenium `lock_free_ref_count`"),
     ("liburcu", "liburcu `urcu_ref_get_unless_zero`"),
     ("std_weak_lock", "`std::weak_ptr::lock`"),
     ("std_shared_mutex", "`std::shared_mutex`, shared"),
