@@ -1,5 +1,7 @@
 // A hot page: threads count for themselves while others make it exact, hot again, ask, freeze and free.
 
+#include <array>
+
 #include "pinref/ref/hot_ref.hpp"
 #include "protocol.hpp"
 
@@ -297,6 +299,51 @@ void frozen_by_one_of_two(execution& x) {
   check(p.ref.snapshot() == pinref::bias64::of(1), "one reference is left");
 }
 
+// Threads that come and go: their numbers are from a pool, and two may have had the same one.
+struct numbered : hot_sync {
+  using pool = pinref::detail::number_pool<explored_sync>;
+  static inline unsigned numbers[explorer::max_threads];
+  static unsigned thread_number() noexcept { return numbers[explorer::self()]; }
+  static unsigned enroll() noexcept { return thread_number(); }
+};
+
+template <class Sync = numbered, unsigned Slots = 1>
+void numbers_change_hands(execution& x) {
+  for (unsigned& each : numbered::numbers) each = numbered::pool::none;
+  auto& p = make<page<Sync, Slots>>(x);
+  auto& pool = x.make<numbered::pool>();
+  x.name(pool, "numbers");
+  for (int i = 0; i != 2; ++i)
+    x.thread([&p, &pool] {
+      unsigned& mine = numbered::numbers[explorer::self()];
+      mine = pool.take();
+      check(p.ref.try_get() == taken, "its owner holds it");
+      pool.give_back(mine);
+      mine = numbered::pool::none;
+    });
+  x.join();
+  check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+  check(p.ref.make_exact() == release_result::released, "its owner still holds it");
+  check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+}
+
+// Two at a time have two numbers, and the third has none.
+void numbers_are_each_ones_own(execution& x) {
+  auto& pool = x.make<numbered::pool>();
+  x.name(pool, "numbers");
+  for (unsigned i = 2; i != numbered::pool::size; ++i) (void)pool.take();
+  auto& owners = x.make<std::array<explorer::ghost<int>, numbered::pool::size>>();
+  for (int i = 0; i != 3; ++i)
+    x.thread([&pool, &owners] {
+      const unsigned mine = pool.take();
+      if (mine == numbered::pool::none) return;
+      owners[mine].add(1);
+      check(owners[mine].get() == 1, "a number has one owner");
+      owners[mine].add(-1);
+      pool.give_back(mine);
+    });
+}
+
 // Where one thread alone has a number, one slot is enough, and fewer steps.
 PROTOCOL("hot: a switch loses no hold, and of all releasers exactly one frees", switched_under_one<hot_sync, 1>,
          switched_under_two<hot_sync, 1>, handed_over<>)
@@ -306,6 +353,8 @@ PROTOCOL("hot: pin, then look, against clear, then ask", pinned_or_unmapped<hot_
          pinned_or_unmapped_while_made_hot<hot_sync, 1>)
 PROTOCOL("hot: a pin that passes from hand to hand is never missed", never_unpinned<>)
 PROTOCOL("hot: frozen is alone", frozen<hot_sync, 1>)
+PROTOCOL("hot: a thread counts on where the last owner of its number ended", numbers_change_hands<>,
+         numbers_are_each_ones_own)
 
 // These pass in every execution too, but that takes a minute.
 TEST_CASE("hot: three threads, and at most two switches away from one that could go on") {
@@ -362,6 +411,17 @@ TEST_CASE("hot: without either barrier a hold is lost, and a pinner and an unmap
   caught("", switched_under_one<no_light_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_heavy_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_light_barrier, 1>);
+}
+
+// A pool that forgets what it has given: two threads count in one slot.
+TEST_CASE("hot: one number for two threads is caught") {
+  caught("each reference is counted once", [](execution& x) {
+    auto& p = make<page<numbered, 1>>(x);
+    for (unsigned& each : numbered::numbers) each = 0;
+    for (int i = 0; i != 2; ++i) x.thread([&p] { check(p.ref.try_get() == taken, "its owner holds it"); });
+    x.join();
+    check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+  });
 }
 
 TEST_CASE("hot: a switch that does not look for latecomers is caught, and a latecomer that does not look") {

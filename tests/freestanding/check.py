@@ -18,7 +18,7 @@ from pathlib import Path
 FLAGS = ["-std=c++20", "-O1", "-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector",
          "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 LINK = ["-nostdlib", "-static", "-Wl,--entry=start", "-Wl,--no-undefined"]
-FREESTANDING = {"atomic", "concepts", "cstddef", "cstdint", "limits", "type_traits", "utility"}
+FREESTANDING = {"atomic", "bit", "concepts", "cstddef", "cstdint", "limits", "type_traits", "utility"}
 ABOVE_THE_CORE = {"cerrno"}
 MARKER = re.compile(r'^# \d+ "([^"]*)"')
 INCLUDE = re.compile(r"^#include\s*<([^>]+)>")

@@ -7,6 +7,7 @@
 #include <pinref/hold/pin_owner.hpp>
 #include <pinref/hold/pinned_range.hpp>
 #include <pinref/page/page.hpp>
+#include <pinref/ref/hot_ref.hpp>
 #include <pinref/ref/split_ref.hpp>
 
 #include <cstddef>
@@ -155,6 +156,21 @@ int word() {
   return 0;
 }
 
+// Without threads of an operating system a page stays as it is, and works.
+int hot_word() {
+  using namespace pinref;
+  static constinit hot_ref<>::slots counts{};
+  hot_ref<> ref;
+  EXPECT(ref.try_get() == take_result::dead);
+  ref.reset();
+  EXPECT(!ref.make_hot(counts) && !ref.is_hot());
+  EXPECT(ref.try_pin() == take_result::taken);
+  EXPECT(ref.dma_pinned() && ref.unpin() == release_result::released && !ref.dma_pinned());
+  EXPECT(ref.make_exact() == release_result::released);
+  EXPECT(ref.put() == release_result::last);
+  return 0;
+}
+
 int pages() {
   using namespace pinref;
   memory space;
@@ -187,6 +203,7 @@ int everything() {
   if (const int line = word<pinref::bias32, bare_sync>()) return line;
   if (const int line = word<pinref::split, bare_sync>()) return line;
   EXPECT(bare_sync::sleeps == 3 && bare_sync::wakes == 6);
+  if (const int line = hot_word()) return line;
   return pages();
 }
 

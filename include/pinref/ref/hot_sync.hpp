@@ -13,6 +13,8 @@
 /// - `has_heavy_barrier()`: false where there is none; then the others are not called.
 /// - `pause()`: lets others run; for a wait that is short.
 ///
+/// A freestanding program gets neither from here: its hot pages stay as they are.
+///
 /// When not to use it: for a `page_ref`. It needs neither, and `std_sync` gives it the same.
 ///
 /// Example:
@@ -22,6 +24,7 @@
 /// Source: Linux membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED; asymmetric fences of P1202.
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 #if __STDC_HOSTED__ && defined(__linux__) && defined(__GNUC__)
@@ -36,10 +39,44 @@
 
 namespace pinref {
 
+namespace detail {
+
+/// Numbers below `size`, each given to one taker at a time.
+template <class Sync>
+class number_pool {
+ public:
+  static constexpr unsigned size = 64;
+  static constexpr unsigned none = ~0u - 1;
+
+  /// `none` if all are taken.
+  [[nodiscard]] unsigned take() noexcept {
+    std::uint64_t taken = taken_.load(std::memory_order_relaxed);
+    for (;;) {
+      const auto lowest = static_cast<unsigned>(std::countr_one(taken));
+      if (lowest == size) return none;
+      // (P1) pairs with (P2): the counts of this number are seen as its last owner left them.
+      if (taken_.compare_exchange_weak(taken, taken | std::uint64_t{1} << lowest, std::memory_order_acquire,
+                                       std::memory_order_relaxed))
+        return lowest;
+    }
+  }
+
+  void give_back(unsigned number) noexcept {
+    // (P2) pairs with (P1): the next owner of this number sees its counts as they are left here.
+    taken_.fetch_and(~(std::uint64_t{1} << number), std::memory_order_release);
+  }
+
+ private:
+  typename Sync::template atomic<std::uint64_t> taken_{0};
+};
+
+}  // namespace detail
+
 struct hot_sync : std_sync {
   /// As many threads have a number at the same time.
-  static constexpr unsigned max_threads = 64;
+  static constexpr unsigned max_threads = detail::number_pool<std_sync>::size;
 
+#if __STDC_HOSTED__
   [[nodiscard]] PINREF_FAST_PATH static unsigned thread_number() noexcept { return number_; }
 
   PINREF_SLOW_PATH static unsigned enroll() noexcept {
@@ -49,6 +86,10 @@ struct hot_sync : std_sync {
     }
     return number_;
   }
+#else
+  [[nodiscard]] static unsigned thread_number() noexcept { return pool::none; }
+  static unsigned enroll() noexcept { return pool::none; }
+#endif
 
   PINREF_FAST_PATH static void light_barrier() noexcept {
 #if defined(__GNUC__)
@@ -80,35 +121,26 @@ struct hot_sync : std_sync {
 #endif
 
  private:
+  using pool = detail::number_pool<std_sync>;
+
+#if __STDC_HOSTED__
   static constexpr unsigned not_enrolled = ~0u;
-  static constexpr unsigned none = ~0u - 1;
 
   struct lease {
-    lease() noexcept {
-      std::uint64_t taken = taken_.load(std::memory_order_relaxed);
-      while (number == none && taken != ~std::uint64_t{0}) {
-        unsigned free = 0;
-        while ((taken >> free & 1) != 0) ++free;
-        // (P1) pairs with (P2): the counts of this number are seen as its last owner left them.
-        if (taken_.compare_exchange_weak(taken, taken | std::uint64_t{1} << free, std::memory_order_acquire,
-                                         std::memory_order_relaxed))
-          number = free;
-      }
-    }
+    lease() noexcept = default;
     lease(const lease&) = delete;
     lease& operator=(const lease&) = delete;
     ~lease() {
-      number_ = none;
-      if (number == none) return;
-      // (P2) pairs with (P1): the next owner of this number sees its counts as they are left here.
-      taken_.fetch_and(~(std::uint64_t{1} << number), std::memory_order_release);
+      number_ = pool::none;
+      if (number != pool::none) numbers_.give_back(number);
     }
 
-    unsigned number = none;
+    const unsigned number = numbers_.take();
   };
 
-  static inline constinit atomic<std::uint64_t> taken_{0};
+  static inline constinit pool numbers_;
   static inline constinit thread_local unsigned number_ = not_enrolled;
+#endif
 };
 
 }  // namespace pinref
