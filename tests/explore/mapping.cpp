@@ -168,51 +168,6 @@ TEST_CASE("a look-up that does not look again hands out the wrong page, and is c
   caught("the page is the one of this address", reuse_of<trusting_space<ref_of<pinref::bias64>>>);
 }
 
-// --- The same, but the page is filled after its new life has begun, and mapped where it was.
-
-template <class Ref, std::memory_order Recheck>
-struct refilling_space : explored_space<Ref> {
-  using base = explored_space<Ref>;
-
-  refilling_space() {
-    this->pages[0].on_free = [this] {
-      if (this->pages[0].freed.get() > 1) return;
-      this->pages[0].ref.reset();
-      this->pages[0].data.write(2);
-      this->entries[0].store(base::entry_of(0), std::memory_order_release);
-    };
-  }
-  // As host/page_table.hpp does it. The look-up may be relaxed.
-  [[nodiscard]] bool recheck(std::uintptr_t address, const pinref::mapping<explored_page<Ref>>& seen) noexcept {
-    return this->entries[address].load(Recheck) == seen.token;
-  }
-};
-
-template <class Layout, std::memory_order Recheck = std::memory_order_acquire>
-void refilled(execution& x) {
-  auto& s = make_mapped<refilling_space<ref_of<Layout>, Recheck>>(x);
-  x.thread([&s] {
-    s.entries[0].store(0, std::memory_order_relaxed);
-    (void)pinref::put_page(s.pages[0]);
-  });
-  x.thread([&s] {
-    explored_page<ref_of<Layout>>* page = nullptr;
-    if (pinref::get_user_pages_fast(s, 0, 1, foll::fast_only, &page).count == 0) return;
-    (void)page->data.read();
-    (void)pinref::release_pages(&page, 1);
-  });
-}
-
-PROTOCOL("a page that is filled in its new life and mapped where it was is seen filled", refilled<pinref::bias64>,
-         refilled<pinref::split>)
-
-TEST_CASE("a second look, or an entry, that does not order the filling is caught") {
-  caught("data race", refilled<pinref::bias64, std::memory_order_relaxed>);
-  caught("data race", refilled<pinref::bias64>,
-         {.orders =
-              explorer::weaken(explorer::op::store, std::memory_order_release, std::memory_order_relaxed, "entry0")});
-}
-
 // --- A page on its way out of a compound page, or into one.
 
 template <class Layout>

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page_traits.hpp"
 #include "pinref/ref/page_ref.hpp"
 
@@ -40,18 +41,9 @@ class basic_frame {
   [[nodiscard]] std::size_t nr_pages() const noexcept { return nr_pages_; }
 
   /// The page lock: one owner, others sleep.
-  void lock() noexcept {
-    while (!try_lock()) lock_.wait(locked, std::memory_order_relaxed);
-  }
-  [[nodiscard]] bool try_lock() noexcept {
-    // (H1) pairs with (H2): the owner sees what earlier owners did.
-    return lock_.exchange(locked, std::memory_order_acquire) != locked;
-  }
-  void unlock() noexcept {
-    // (H2) pairs with (H1): the next owner sees what this one did.
-    lock_.store(0, std::memory_order_release);
-    lock_.notify_one();
-  }
+  void lock() noexcept { lock_.lock(); }
+  [[nodiscard]] bool try_lock() noexcept { return lock_.try_lock(); }
+  void unlock() noexcept { lock_.unlock(); }
 
   [[nodiscard]] bool dirty() const noexcept { return dirty_.load(std::memory_order_relaxed) != 0; }
   void set_dirty() noexcept {
@@ -70,11 +62,9 @@ class basic_frame {
   template <class T>
   using atomic = typename Ref::sync::template atomic<T>;
 
-  static constexpr std::uint32_t locked = 1;
-
   Ref ref_;
   atomic<basic_frame*> head_{nullptr};
-  atomic<std::uint32_t> lock_{0};
+  detail::sleeping_lock<typename Ref::sync> lock_;
   atomic<std::uint32_t> dirty_{0};
   std::size_t nr_pages_ = 1;
   basic_frame_arena<Ref>* arena_ = nullptr;

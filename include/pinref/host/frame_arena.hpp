@@ -25,6 +25,7 @@
 #include <new>
 
 #include "pinref/host/frame.hpp"
+#include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
 
 namespace pinref {
@@ -67,13 +68,13 @@ class basic_frame_arena {
   [[nodiscard]] bool valid() const noexcept { return memory_ != nullptr; }
   [[nodiscard]] std::size_t nr_frames() const noexcept { return nr_frames_; }
   [[nodiscard]] std::size_t nr_free() const noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     return nr_free_;
   }
 
   /// A frame with one reference, or null if none is free. Its memory holds what it held. May block.
   [[nodiscard]] frame* allocate() noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     block* const from = partial_ != nullptr ? partial_ : whole_;
     if (from == nullptr) return nullptr;
     unlink(*from);
@@ -87,7 +88,7 @@ class basic_frame_arena {
 
   /// The head of a compound page of 2 MiB with one reference, or null if no block is free. May block.
   [[nodiscard]] frame* allocate_compound() noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     block* const from = whole_;
     if (from == nullptr) return nullptr;
     unlink(*from);
@@ -113,7 +114,7 @@ class basic_frame_arena {
 
   /// Takes back a head page that is dead. The last release calls it; so may whoever has frozen the page. Nobody else.
   void free_page(frame& head) noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     const std::size_t pages = head.nr_pages_;
     for (std::size_t i = pages; i-- != 0;) {
       frame& page = (&head)[i];
@@ -166,7 +167,7 @@ class basic_frame_arena {
     if (which.next != nullptr) which.next->previous = which.previous;
   }
 
-  mutable std::mutex mutex_;
+  mutable detail::sleeping_lock<typename Ref::sync> lock_;
   std::unique_ptr<frame[]> frames_;
   std::unique_ptr<block[]> blocks_;
   block* whole_ = nullptr;

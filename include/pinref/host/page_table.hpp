@@ -3,7 +3,7 @@
 /// \file
 /// page_table: the default host's address space: areas of demand-zero memory and an entry for each page.
 ///
-/// Look-ups read one entry and take no lock. Everything that changes entries holds the table's mutex. Each entry holds
+/// Look-ups read one entry and take no lock. Everything that changes entries holds the table's lock. Each entry holds
 /// a reference to its page.
 ///
 /// When not to use it: to describe memory that the program itself runs in. Addresses here are the host's own.
@@ -26,6 +26,7 @@
 
 #include "pinref/gup/address_space.hpp"
 #include "pinref/host/frame_arena.hpp"
+#include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
 
 namespace pinref {
@@ -60,7 +61,7 @@ class basic_page_table {
   /// the range leaves the table.
   bool map(std::uintptr_t address, std::size_t n, protection allowed) noexcept {
     if (!covers(address, n)) return false;
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     for (std::size_t i = index(address), end = i + n; i != end; ++i) {
       entries_[i].allowed = allowed;
       split(i);
@@ -77,7 +78,7 @@ class basic_page_table {
   bool map_page(std::uintptr_t address, page& head, protection allowed) noexcept {
     const std::size_t n = head.nr_pages();
     if (!covers(address, n) || index(address) % n != 0 || allowed == protection::none) return false;
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     const std::size_t first = index(address);
     for (std::size_t i = first; i != first + n; ++i)
       if (entries_[i].allowed < allowed) return false;
@@ -90,7 +91,7 @@ class basic_page_table {
   /// outlive it.
   void unmap(std::uintptr_t address, std::size_t n) noexcept {
     if (!covers(address, n)) return;
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     for (std::size_t i = index(address), end = i + n; i != end; ++i) {
       entries_[i].allowed = protection::none;
       clear(i);
@@ -99,7 +100,7 @@ class basic_page_table {
 
   /// Takes the write permission from the entry at an address; the next write faults. Ask page_dma_pinned afterwards.
   void write_protect(std::uintptr_t address) noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     const std::size_t i = index(address);
     split(i);
     entries_[i].word.fetch_and(~writable, std::memory_order_relaxed);
@@ -109,15 +110,15 @@ class basic_page_table {
 
   [[nodiscard]] mapping<page> lookup(std::uintptr_t address, foll flags) const noexcept {
     const std::size_t i = index(address);
-    // (H5) pairs with (H6): the page is seen as it was filled before it was mapped.
-    const std::uint64_t word = entries_[i].word.load(std::memory_order_acquire);
+    // The second look orders what is read of the page.
+    const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
     const std::uint64_t needed = has(flags, foll::write) ? present | writable : present;
     if ((word & needed) != needed) return {};
     return found(i, word);
   }
 
   [[nodiscard]] bool recheck(std::uintptr_t address, const mapping<page>& seen) const noexcept {
-    // (H7) pairs with (H6): the same entry may map the same frame again, filled anew.
+    // (H5) pairs with (H6): the page is seen filled, also if the same entry mapped the same frame before.
     return entries_[index(address)].word.load(std::memory_order_acquire) == seen.token;
   }
 
@@ -128,7 +129,7 @@ class basic_page_table {
 
   template <class Use>
   [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
-    const std::lock_guard guard{mutex_};
+    const std::lock_guard guard{lock_};
     const std::size_t i = index(address);
     const protection wanted = has(flags, foll::write) ? protection::read_write : protection::read;
     if (entries_[i].allowed == protection::none) return gup_error::not_mapped;
@@ -155,7 +156,7 @@ class basic_page_table {
 
   struct entry {
     typename Ref::sync::template atomic<std::uint64_t> word{0};
-    protection allowed = protection::none;  // of the area; under the mutex
+    protection allowed = protection::none;  // of the area; under the lock
   };
 
   [[nodiscard]] std::size_t index(std::uintptr_t address) const noexcept { return (address - base_) / page_size; }
@@ -171,7 +172,7 @@ class basic_page_table {
   void set(std::size_t i, page& frame, protection allowed, bool is_huge) noexcept {
     const std::uint64_t bits =
         mapped | present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
-    // (H6) pairs with (H5), (H7): a frame is reused, so what it holds now was written after its life began.
+    // (H6) pairs with (H5): a frame is reused, so what it holds now was written after its life began.
     entries_[i].word.store(arena_.frame_number(frame) << frame_shift | bits, std::memory_order_release);
   }
 
@@ -198,7 +199,7 @@ class basic_page_table {
   std::uintptr_t base_;
   std::size_t nr_pages_ = 0;
   std::unique_ptr<entry[]> entries_;
-  mutable std::mutex mutex_;
+  mutable detail::sleeping_lock<typename Ref::sync> lock_;
 };
 
 using page_table = basic_page_table<page_ref<>>;
