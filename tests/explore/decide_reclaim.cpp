@@ -1,6 +1,7 @@
 // Taking a page away from whoever holds it by known references: a device's data is never thrown away as clean, and
 // waiters and movers do not keep each other waiting.
 
+#include "broken_syncs.hpp"
 #include "explored_object.hpp"
 #include "pinref/decide/reclaim.hpp"
 #include "protocol.hpp"
@@ -86,9 +87,9 @@ TEST_CASE("looking at the dirty bit before freezing, or marking after unpinning,
 
 // --- Migration.
 
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 struct moved {
-  using page = object_page<ref_of<Layout>>;
+  using page = object_page<ref_of<Layout, Sync>>;
 
   explicit moved(std::size_t references, std::size_t pins) {
     source.ref.reset(references);
@@ -108,9 +109,9 @@ struct moved {
   page target;
 };
 
-template <class Layout>
-moved<Layout>& make_moved(execution& x, std::size_t references, std::size_t pins) {
-  auto& m = x.make<moved<Layout>>(references, pins);
+template <class Layout, class Sync = explored_sync>
+moved<Layout, Sync>& make_moved(execution& x, std::size_t references, std::size_t pins) {
+  auto& m = x.make<moved<Layout, Sync>>(references, pins);
   x.name(m.source, "source");
   x.name(m.target, "target");
   x.name(m.source.ref, "source word");
@@ -119,9 +120,9 @@ moved<Layout>& make_moved(execution& x, std::size_t references, std::size_t pins
 }
 
 // The device finishes; the waiter wakes, whether the page has been moved away meanwhile or not.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void migrate_against_waiter(execution& x) {
-  auto& m = make_moved<Layout>(x, 1, 1);
+  auto& m = make_moved<Layout, Sync>(x, 1, 1);
   auto& result = x.make<explorer::ghost<int>>(-1);
   x.thread([&m] {
     m.source.data.write(1);
@@ -144,9 +145,9 @@ void migrate_against_waiter(execution& x) {
 }
 
 // A passing reference is waited for, while somebody else waits for the same page.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void migrate_waits(execution& x) {
-  auto& m = make_moved<Layout>(x, 2, 0);
+  auto& m = make_moved<Layout, Sync>(x, 2, 0);
   x.thread([&m] { (void)pinref::put_page(m.source); });
   x.thread([&m] { check(m.migrate(deadline::never()) == migrate_result::migrated, "the reference goes"); });
   x.thread([&m] { check(m.source.ref.wait_until_idle(1) == reached, "nothing else can end the wait"); });
@@ -155,9 +156,9 @@ void migrate_waits(execution& x) {
 }
 
 // A look-up without a lock takes the page it finds; after the move it is refused.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void migrate_against_look_up(execution& x) {
-  auto& m = make_moved<Layout>(x, 1, 0);
+  auto& m = make_moved<Layout, Sync>(x, 1, 0);
   x.thread([&m] {
     if (pinref::try_pin_page(m.source) != taken) return;
     m.source.data.write(1);
@@ -180,6 +181,12 @@ TEST_CASE("a migration waits for passing references, beside other waiters") {
 TEST_CASE("a migration and a look-up without a lock: one of them has the page") {
   holds(
       {migrate_against_look_up<pinref::bias64>, migrate_against_look_up<pinref::split>, migrate_against_look_up<tiny>});
+}
+
+TEST_CASE("a migration that looks for holders first and freezes afterwards is caught, and one that wakes nobody") {
+  caught("", migrate_against_look_up<pinref::bias64, looking_first>);
+  caught("lost wake-up", migrate_against_waiter<pinref::bias64, silent>);
+  caught("lost wake-up", migrate_waits<pinref::bias64, silent>);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Freeze, change the page alone, unfreeze; against takes that meet the frozen page, and against waiters.
 
+#include "broken_syncs.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -110,20 +111,6 @@ PROTOCOL("takes that met a frozen page count after it or not at all", unfrozen_w
 
 PROTOCOL("a watched page can be frozen, and wakes its waiter", frozen_while_watched<pinref::bias64>,
          frozen_while_watched<pinref::split>)
-
-// Freezing looks first and then writes.
-struct looking_first : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order,
-                                 explorer::place at = {}) noexcept {
-      const T seen = this->load(success, at);
-      if (seen == expected) (void)this->exchange(desired, success, at);
-      return seen == std::exchange(expected, seen);
-    }
-  };
-};
 
 TEST_CASE("a freeze that looks first and then writes is caught") {
   caught("", frozen_against_takes<pinref::bias64, looking_first>);

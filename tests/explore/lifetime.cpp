@@ -1,5 +1,6 @@
 // get, put and free: exactly one releaser frees, nobody touches the page afterwards, no reference is lost.
 
+#include "broken_syncs.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -209,19 +210,6 @@ struct overwriting : explored_sync {
     T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
       if (how != std::memory_order_release) return explorer::atomic<T>::fetch_add(n, how, at);
       return this->exchange(static_cast<T>(n + pinref::zones<T>::dead), how, at);
-    }
-  };
-};
-
-// The slow paths write what they want without looking whether the word is still what they saw.
-struct blind : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    bool compare_exchange_weak(T& seen, T desired, std::memory_order success, std::memory_order,
-                               explorer::place at = {}) noexcept {
-      this->fetch_add(static_cast<T>(desired - seen), success, at);
-      return true;
     }
   };
 };

@@ -1,5 +1,6 @@
 // The ends of the word: more holders than it may count, takes of a dead page, releases of what is not held.
 
+#include "broken_syncs.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -11,7 +12,7 @@ using pinref::release_result;
 using pinref::take_result;
 using pinref::zone;
 
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 struct page {
   using zones = typename Layout::zones;
 
@@ -19,30 +20,30 @@ struct page {
 
   [[nodiscard]] std::size_t holders() const { return zones::holders(ref.snapshot().raw()); }
   // Takes, and gives back what it took.
-  void pass_by(take_result (ref_of<Layout>::*take)(std::size_t) noexcept,
-               release_result (ref_of<Layout>::*release)(std::size_t, std::size_t) noexcept, std::size_t n) {
+  void pass_by(take_result (ref_of<Layout, Sync>::*take)(std::size_t) noexcept,
+               release_result (ref_of<Layout, Sync>::*release)(std::size_t, std::size_t) noexcept, std::size_t n) {
     const take_result result = (ref.*take)(n);
     check(result != take_result::dead, "a full page is not a dead one");
     if (result != taken) return;
     check((ref.*release)(n, 0) == release_result::released, "what was taken can be released");
   }
 
-  ref_of<Layout> ref;
+  ref_of<Layout, Sync> ref;
 };
 
-template <class Layout>
-page<Layout>& make(execution& x, std::size_t references) {
-  auto& p = x.make<page<Layout>>(references);
+template <class Layout, class Sync = explored_sync>
+page<Layout, Sync>& make(execution& x, std::size_t references) {
+  auto& p = x.make<page<Layout, Sync>>(references);
   x.name(p.ref, "word");
   return p;
 }
 
 // Two takes of which one fits, while somebody leaves.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void nearly_full(execution& x) {
-  using ref = ref_of<Layout>;
+  using ref = ref_of<Layout, Sync>;
   constexpr std::size_t most = Layout::zones::max_holders;
-  auto& p = make<Layout>(x, most - 3);
+  auto& p = make<Layout, Sync>(x, most - 3);
   x.thread([&p] { p.pass_by(&ref::try_get, &ref::put, 3); });
   x.thread([&p] { p.pass_by(&ref::try_pin, &ref::unpin, 1); });
   x.thread([&p] { check(p.ref.put() == release_result::released, "others hold the page"); });
@@ -51,10 +52,10 @@ void nearly_full(execution& x) {
 }
 
 // All who ask are refused, by every kind of take.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void full(execution& x) {
   constexpr std::size_t most = Layout::zones::max_holders;
-  auto& p = make<Layout>(x, most);
+  auto& p = make<Layout, Sync>(x, most);
   x.thread([&p] { check(p.ref.try_get(4) == take_result::overflow, "full"); });
   x.thread([&p] { check(p.ref.get(4) == take_result::overflow, "full"); });
   x.thread([&p] { check(p.ref.try_pin() == take_result::overflow, "full"); });
@@ -63,9 +64,9 @@ void full(execution& x) {
 }
 
 // Full until everybody leaves at once: then there is one last holder.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void full_to_empty(execution& x) {
-  auto& p = make<Layout>(x, Layout::zones::max_holders - 1);
+  auto& p = make<Layout, Sync>(x, Layout::zones::max_holders - 1);
   auto& lasts = x.make<explorer::ghost<int>>();
   const auto note = [&lasts](release_result result) {
     check(result != release_result::underflow, "a rightful release is not refused");
@@ -88,9 +89,9 @@ void full_to_empty(execution& x) {
 }
 
 // The most that takes in flight may add to a dead word, and a life that begins in between.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void refused_by_the_dead(execution& x) {
-  auto& p = make<Layout>(x, 1);
+  auto& p = make<Layout, Sync>(x, 1);
   check(p.ref.put() == last, "the only holder");
   for (int i = 0; i < 2; ++i)
     x.thread([&p] {
@@ -101,9 +102,9 @@ void refused_by_the_dead(execution& x) {
   check(p.ref.snapshot() == Layout::of(1), "nothing of the refused is left in the new life");
 }
 
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void three_refused_by_the_dead(execution& x) {
-  auto& p = make<Layout>(x, 1);
+  auto& p = make<Layout, Sync>(x, 1);
   check(p.ref.put() == last, "the only holder");
   for (int i = 0; i < 3; ++i)
     x.thread([&p] { check(p.ref.try_get(Layout::max_references_at_once) == take_result::dead, "dead stays dead"); });
@@ -112,9 +113,9 @@ void three_refused_by_the_dead(execution& x) {
 }
 
 // A put too many, and a take that does not know of it: a page may be lost, but is not freed twice.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void put_too_often(execution& x) {
-  auto& p = make<Layout>(x, 1);
+  auto& p = make<Layout, Sync>(x, 1);
   auto& lasts = x.make<explorer::ghost<int>>();
   const auto note = [&lasts](release_result result) {
     if (result == last) lasts.add(1);
@@ -126,9 +127,9 @@ void put_too_often(execution& x) {
   check(lasts.get() <= 1, "not freed twice");
 }
 
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void unpinned_too_often(execution& x) {
-  auto& p = make<Layout>(x, 1);
+  auto& p = make<Layout, Sync>(x, 1);
   auto& lasts = x.make<explorer::ghost<int>>();
   const auto note = [&lasts](release_result result) {
     if (result == last) lasts.add(1);
@@ -141,9 +142,9 @@ void unpinned_too_often(execution& x) {
 }
 
 // Releases of a dead page, alone and against a take that is refused.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void put_after_death(execution& x) {
-  auto& p = make<Layout>(x, 1);
+  auto& p = make<Layout, Sync>(x, 1);
   check(p.ref.put() == last, "the only holder");
   for (int i = 0; i < 2; ++i) x.thread([&p] { check(p.ref.put() != last, "the dead are not freed again"); });
   x.thread([&p] { check(p.ref.try_get() == take_result::dead, "dead stays dead"); });
@@ -166,6 +167,18 @@ PROTOCOL("releases of what is not held free nothing twice", put_too_often<tiny>,
 // Zones for one taker, used by three: their adds carry a dead word out of its zone.
 TEST_CASE("more takers than the zones have room for are caught") {
   caught("dead stays dead", three_refused_by_the_dead<pinref::bias_layout<std::uint8_t, 2, 1>>);
+}
+
+TEST_CASE("a refused take or release that is not given back is caught") {
+  caught("the refused have changed nothing", full<tiny, forgetful>);
+  caught("the refused have changed nothing", nearly_full<tiny, forgetful>);
+  caught("", refused_by_the_dead<tiny, forgetful>);
+  caught("nothing of them is left", put_after_death<tiny, forgetful>);
+}
+
+TEST_CASE("a last release that does not compare is caught") {
+  caught("one of them was the last", full_to_empty<tiny, blind>);
+  caught("not freed twice", put_too_often<pinref::bias64, blind>);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Requests and their owner: whoever releases, each pin is released once.
 
+#include "broken_syncs.hpp"
 #include "explored_host.hpp"
 #include "pinref/hold/pin_owner.hpp"
 #include "protocol.hpp"
@@ -117,9 +118,9 @@ void deferred(execution& x) {
 }
 
 // Two requests are put off, and two drain.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void two_deferred(execution& x) {
-  auto& d = make<desk<Layout>>(x);
+  auto& d = make<desk<Layout, Sync>>(x);
   d.pages[0].lock();
   auto& released = x.make<explorer::ghost<std::size_t>>();
   for (int i = 0; i < 2; ++i) {
@@ -156,9 +157,9 @@ void deferred_again(execution& x) {
 }
 
 // A request goes away while its owner releases everything.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void destroyed(execution& x) {
-  auto& d = make<desk<Layout>>(x);
+  auto& d = make<desk<Layout, Sync>>(x);
   auto& request = make_request(x, d);
   check(d.pin(request, d.array), "nothing is in the way");
   x.thread([&request] { explorer::destroy(request); });
@@ -184,12 +185,13 @@ void destroyed_while_deferred(execution& x) {
 }
 
 // Two requests, of which the limit allows one.
-template <class Layout>
+template <class Layout, class Sync = explored_sync>
 void limited(execution& x) {
-  auto& d = make<desk<Layout>>(x);
+  auto& d = make<desk<Layout, Sync>>(x);
   auto& pinned = x.make<explorer::ghost<std::size_t>>();
   auto& most = x.make<explorer::ghost<std::size_t>>();
-  typename desk<Layout>::page** arrays[2] = {d.array, x.make<std::array<typename desk<Layout>::page*, 2>>().data()};
+  using page = typename desk<Layout, Sync>::page;
+  page** arrays[2] = {d.array, x.make<std::array<page*, 2>>().data()};
   for (auto* array : arrays) {
     auto& request = make_request(x, d);
     x.thread([&d, &request, &pinned, &most, array] {
@@ -256,22 +258,17 @@ PROTOCOL("two requests do not pass the limit together", limited<pinref::bias64>)
 PROTOCOL("whoever releases a request sees its pages as they were pinned", claimed_on_the_right_head<pinref::bias64>,
          drained_on_the_right_head<pinref::bias64>)
 
-// A claim looks first and then writes.
-struct looking_first : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order,
-                                 explorer::place at = {}) noexcept {
-      if (this->load(success, at) != expected) return false;
-      this->store(desired, success, at);
-      return true;
-    }
-  };
-};
-
 TEST_CASE("a claim that looks first and then writes is caught") {
-  caught("", released_by_both<pinref::bias64, looking_first>);
+  caught("the owner holds nothing", released_by_both<pinref::bias64, looking_first>);
+  caught("", destroyed<pinref::bias64, looking_first>);
+}
+
+TEST_CASE("a request that is put on the queue over another is caught") {
+  caught("each is released once", two_deferred<pinref::bias64, blind>);
+}
+
+TEST_CASE("a limit that is looked at first and charged afterwards is caught") {
+  caught("", limited<pinref::bias64, torn>);
 }
 
 }  // namespace

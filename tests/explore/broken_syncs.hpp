@@ -1,0 +1,70 @@
+#pragma once
+
+// The explorer's atomics and wake-ups with one thing wrong. The library's own code runs on them, and must be caught.
+
+#include <type_traits>
+#include <utility>
+
+#include "explored_sync.hpp"
+
+namespace support {
+
+// A strong exchange looks first and writes afterwards.
+struct looking_first : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order,
+                                 explorer::place at = {}) noexcept {
+      const T seen = this->load(success, at);
+      if (seen == expected) (void)this->exchange(desired, success, at);
+      return seen == std::exchange(expected, seen);
+    }
+  };
+};
+
+// A weak exchange changes the value by what it wants, whatever it is by then.
+struct blind : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_weak(T& seen, T desired, std::memory_order success, std::memory_order,
+                               explorer::place at = {}) noexcept {
+      if constexpr (std::is_integral_v<T>)
+        this->fetch_add(static_cast<T>(desired - seen), success, at);
+      else
+        this->store(desired, success, at);
+      return true;
+    }
+  };
+};
+
+// A weak exchange that says it has written, and has not.
+struct forgetful : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_weak(T&, T, std::memory_order, std::memory_order) noexcept { return true; }
+  };
+};
+
+// A relaxed add looks first and writes afterwards.
+struct torn : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      if (how != std::memory_order_relaxed) return explorer::atomic<T>::fetch_add(n, how, at);
+      const T seen = this->load(how, at);
+      this->store(static_cast<T>(seen + n), how, at);
+      return seen;
+    }
+  };
+};
+
+// Nobody is woken.
+struct silent : explored_sync {
+  static void wake(event&) noexcept {}
+};
+
+}  // namespace support
