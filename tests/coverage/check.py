@@ -72,7 +72,7 @@ def main():
         passed += not unmarked
     every = sum(len(found) for found in counts.values())
     hit = sum(times > 0 for found in counts.values() for times in found.values())
-    print(f"{hit} of {every} lines, {100 * hit / every:.1f} %")
+    print(f"covered: {hit} of {every} lines, {100 * hit / every:.1f} %")
 
     for name, text in sorted(lucky):
         if text not in texts.get(name, []):

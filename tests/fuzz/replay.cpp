@@ -75,7 +75,7 @@ void replay_and_go_on(const char* body, std::uint64_t seed, std::uint64_t wanted
   CHECK(replayed > files);
   random_bytes random(seed);
   while (fuzz::operations < scaled(wanted)) run(random.next_input());
-  std::printf("%s: %zu files of the corpus, %llu operations; seed %llu, %llu operations in all\n", body, files,
+  std::printf("covered: %s: %zu files of the corpus, %llu operations; seed %llu, %llu operations in all\n", body, files,
               static_cast<unsigned long long>(replayed), static_cast<unsigned long long>(seed),
               static_cast<unsigned long long>(fuzz::operations));
 }

@@ -277,8 +277,8 @@ void run_random(lab& all, std::uint64_t seed, unsigned operations) {
   if (all.out.row_differs())
     std::cout << "seed " << seed << ", operation " << i << ": " << one.what() << std::endl;
   else
-    std::cout << "seed " << seed << ": " << i << " operations, of which " << one.done(true) << " pinned all pages and "
-              << one.done(false) << " did not" << std::endl;
+    std::cout << "covered: seed " << seed << ": " << i << " operations, of which " << one.done(true)
+              << " pinned all pages and " << one.done(false) << " did not" << std::endl;
   one.finish();
   const pinref::pin_totals own = lab::since(before, ref::totals());
   all.out.same("pinref holds nothing at the end", own.acquired, own.released);

@@ -79,7 +79,7 @@ class report {
     const std::size_t compared = same_ + failed_;
     if (undecided_ != 0)
       std::cout << "skipped: " << undecided_ << " counts of pins: other processes pin pages all the time\n";
-    std::cout << "rows: " << compared << " compared (" << all_comparisons_ << " comparisons), " << failed_
+    std::cout << "covered: " << compared << " rows (" << all_comparisons_ << " comparisons), " << failed_
               << " of them different, " << skipped_ << " skipped" << std::endl;
     if (compared == 0) {
       std::cout << "nothing could be compared: " << last_reason_ << std::endl;

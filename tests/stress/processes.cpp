@@ -102,6 +102,7 @@ TEST_CASE_TEMPLATE("processes killed at any instruction leak what they held and 
       REQUIRE(waitpid(child, &status, 0) == child);
       REQUIRE(WIFSIGNALED(status));
     }
+    support::cover("processes killed", nr_children);
 
     unsigned references = 0, pins = 0, most_references = 0, most_pins = 0;
     for (const diary& child : page.children) {

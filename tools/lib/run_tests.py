@@ -42,6 +42,8 @@ NOTHING_TO_RUN = 77
 DOCTEST_LINE = re.compile(
     r"^\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|", re.M)
 DRIVER_LINE = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+# What a program ran through, by its own count.
+COVERED_LINE = re.compile(r"^covered: (.+)$", re.M)
 # What such a program left out, and why.
 SKIP_LINE = re.compile(r"^skipped: (.+)$", re.M)
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -65,6 +67,7 @@ class Tally:
     failures: list = field(default_factory=list)
     failed: int = 0
     skips: list = field(default_factory=list)
+    covered: list = field(default_factory=list)
 
     def fail(self, what, count=1):
         self.failed += count
@@ -79,6 +82,7 @@ class Tally:
             self.skips.append(f"{name}: {lines[-1].strip() if lines else 'no reason given'}")
             return
         self.skips += [f"{name}: {skip}" for skip in SKIP_LINE.findall(output)]
+        self.covered += [f"{name}: {what}" for what in COVERED_LINE.findall(output)]
         cases = DOCTEST_LINE.findall(output) or DRIVER_LINE.findall(output)
         passed, failed = (int(n) for n in cases[-1]) if cases else (1, 0)
         if record["result"] != "OK":
@@ -298,6 +302,8 @@ def main():
     if nothing_to_run and options.suite not in BUILD_SUITES:
         tally.fail("no test ran")
     say(f"all builds took {time.monotonic() - start:.0f} s")
+    for what in tally.covered:
+        print(f"covered {what}")
     for reason in tally.skips:
         print(f"skipped {reason}")
     for what in tally.failures:
