@@ -50,7 +50,7 @@ class Mutant:
 class Instrumented:
     """One header: its mutants, and its text with the switches of those that run time can decide."""
 
-    def __init__(self, path, text, first_number, branches, constants):
+    def __init__(self, path, text, first_number, constants):
         self.path = path
         self.text = text
         self.code = blank_comments(text)
@@ -59,10 +59,9 @@ class Instrumented:
         self._next = first_number
         self._seen = {}
         self._orders()
-        if branches:
-            self._conditions()
-            self._ternaries()
-            self._switches()
+        self._conditions()
+        self._ternaries()
+        self._switches()
         if constants:
             self._constants()
 
@@ -144,9 +143,9 @@ class Instrumented:
                 if len(parts) != 3 or not self.code[slice(*parts[1])].strip():
                     continue
                 self._condition(*parts[1], False)
-            else:
+            elif not re.search(r"\w = ", self.code[slice(*parts[-1])]):  # one that declares a name stays
                 self._condition(*parts[-1], True)
-        for match in re.finditer(r"(?<!constexpr )\bbool \w+ = ([^;{]*);", self.code):
+        for match in re.finditer(r"(?<!constexpr )\bbool \w+ = (?!true|false)([^;{]*);", self.code):
             self._condition(*match.span(1), False)
         for match in re.finditer(r"\breturn ([^;]*);", self.code):
             # With a ternary the condition ends before it, and is found there.
