@@ -8,6 +8,7 @@
 #include "pinref/observe/checked_ref.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/split_ref.hpp"
+#include "remember_misuse.hpp"
 #include "word_model.hpp"
 
 using pinref::misuse_kind;
@@ -17,15 +18,7 @@ using pinref::take_result;
 namespace fuzz {
 namespace {
 
-int reported = 0;
-misuse_kind last_report{};
-
-struct remember {
-  void operator()(const pinref::misuse& found) const noexcept {
-    ++reported;
-    last_report = found.kind;
-  }
-};
+using support::remember;
 
 template <class Ref>
 inline constexpr bool is_checked = false;
@@ -140,10 +133,10 @@ class machine {
     if (n == 0 || n > static_cast<number>(rules_.limit)) n = 1;
     if (model_.alive()) {
       if constexpr (is_checked<Ref>) {
-        const int before = reported;
+        const int before = support::misuses;
         unfreeze ? ref_.unfreeze(n) : ref_.reset(n);
-        expect(reported, before + 1, "reports of a new life in an old one");
-        expect(last_report, misuse_kind::reset_of_a_live_page, "the report");
+        expect(support::misuses, before + 1, "reports of a new life in an old one");
+        expect(support::last_misuse.kind, misuse_kind::reset_of_a_live_page, "the report");
       }
       return;
     }
@@ -156,10 +149,10 @@ class machine {
   template <class Call>
   bool misused_take(bool nothing_held, misuse_kind kind, Call call) {
     if (!is_checked<Ref> || (model_.alive() && !nothing_held)) return false;
-    const int before = reported;
+    const int before = support::misuses;
     expect(call(), take_result::dead, "a misused take");
-    expect(reported, before + 1, "reports of a misused take");
-    expect(last_report, kind, "the report");
+    expect(support::misuses, before + 1, "reports of a misused take");
+    expect(support::last_misuse.kind, kind, "the report");
     return true;
   }
 
@@ -167,12 +160,12 @@ class machine {
   bool misused_release(number n, bool pin, Call call) {
     if constexpr (!is_checked<Ref>) return false;
     if (n <= own(pin)) return false;
-    const int before = reported;
+    const int before = support::misuses;
     expect(call(), release_result::underflow, "a misused release");
     // More than one call takes is refused like that, reported or not.
     if (n > model_.most(pin)) return true;
-    expect(reported, before + 1, "reports of a misused release");
-    expect(last_report,
+    expect(support::misuses, before + 1, "reports of a misused release");
+    expect(support::last_misuse.kind,
            own(!pin) != 0  ? pin ? misuse_kind::unpin_of_a_reference : misuse_kind::put_of_a_pin
            : own(pin) != 0 ? misuse_kind::over_release
                            : misuse_kind::use_after_death,

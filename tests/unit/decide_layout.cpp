@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "pinref/decide/layout_break.hpp"
@@ -217,6 +218,24 @@ TEST_CASE_TEMPLATE("A4.7: a device page is idle at exactly one reference, whatev
     CHECK(b.take_away(1, 1, deadline::passed()) == break_result::broken);
     CHECK(page.freed == 0);
   }
+}
+
+TEST_CASE("a range may end with the last index there is, and each index is asked once") {
+  using page = support::embedded<pinref::bias64>::page;
+  struct vast {
+    void unmap(std::size_t, std::size_t) {}
+    page* busy_in(std::size_t first, std::size_t last) {
+      REQUIRE(asked.size() < 4);
+      asked.push_back({first, last});
+      return nullptr;
+    }
+    std::vector<std::pair<std::size_t, std::size_t>> asked;
+  } object;
+  pinref::layout_gate<> gate;
+  constexpr std::size_t end = ~std::size_t{0};
+  CHECK(break_layout(object, gate, end - 32, end, [] {}) == break_result::broken);
+  CHECK(object.asked ==
+        std::vector<std::pair<std::size_t, std::size_t>>{{end - 32, end - 17}, {end - 16, end - 1}, {end, end}});
 }
 
 TEST_CASE("a gate is open until it is closed, as often as it was closed, and lets sleepers through") {

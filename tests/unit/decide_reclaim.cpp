@@ -12,9 +12,46 @@ using pinref::reclaim_result;
 using pinref::release_result;
 using pinref::take_result;
 
-static_assert(expected_ref_count(0, 0, false, 0) == 0);
 static_assert(expected_ref_count(2, 1, false, 1) == 4);
-static_assert(expected_ref_count(0, 4, true, 1) == 6);
+
+TEST_CASE("each mapping, each cached page, what hangs on the page and the caller is a reference") {
+  CHECK(expected_ref_count(0, 0, false, 0) == 0);
+  for (const bool has_private : {false, true}) CHECK(expected_ref_count(2, 4, has_private, 1) == (has_private ? 8 : 7));
+}
+
+namespace {
+
+// Somebody takes it for an instant whenever it is to be frozen, and is gone when it is waited for.
+struct restless_ref : pinref::page_ref<> {
+  [[nodiscard]] bool freeze(std::size_t) noexcept { return false; }
+  template <class GivenUp = pinref::never_gives_up>
+  [[nodiscard]] pinref::wait_result wait_until_idle(std::size_t, const deadline& = deadline::never(),
+                                                    GivenUp = {}) noexcept {
+    ++waits;
+    return waits < 10 ? pinref::wait_result::reached : pinref::wait_result::given_up;
+  }
+  int waits = 0;
+};
+struct restless_page {
+  restless_ref ref;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<restless_page> {
+  static auto& ref(restless_page& page) noexcept { return page.ref; }
+};
+
+TEST_CASE("a migration ends at its deadline, however often the page has been idle in between") {
+  restless_page from, to;
+  from.ref.reset(2);
+  const auto move = [](restless_page&, restless_page&) { FAIL("nothing is moved"); };
+  CHECK(pinref::migrate_page(from, to, 1, move) == migrate_result::timed_out);
+  CHECK(from.ref.waits == 0);
+  CHECK(pinref::migrate_page(from, to, 1, move, deadline::never()) == migrate_result::given_up);
+  CHECK(from.ref.waits == 10);
+}
 
 TEST_CASE_TEMPLATE("reclaim takes a clean page from exactly the references expected, and leaves any other as it was",
                    Host, ALL_HOSTS) {

@@ -131,6 +131,17 @@ TEST_CASE_TEMPLATE("a page that is replaced between look-up and pin is given bac
   }
 }
 
+TEST_CASE_TEMPLATE("a page that died in its place is not handed out", Layout, ALL_LAYOUTS) {
+  file<Layout> object;
+  auto& page = object.memory.map(0);
+  support::set_state(page.ref, Layout{});
+  typename file<Layout>::page* folios[1] = {};
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(object, 0, 0, folios, 1, offset) == gup_result{0, gup_error::busy});
+  CHECK(folios[0] == nullptr);
+  CHECK(page.ref.snapshot() == Layout{});
+}
+
 TEST_CASE("bad input to pin_object_folios: one error each, nothing touched") {
   file<pinref::bias64> object;
   file<pinref::bias64>::page* folios[1] = {&object.memory.pages[5]};
