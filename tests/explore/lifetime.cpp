@@ -1,6 +1,7 @@
 // get, put and free: exactly one releaser frees, nobody touches the page afterwards, no reference is lost.
 
 #include "broken_syncs.hpp"
+#include "pinref/observe/checked_ref.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -186,6 +187,31 @@ void born_under_fire(execution& x) {
   x.thread(taker);
   ends_dead(x, p);
 }
+
+// The books of checked_ref are changed beside the word, and a rightful holder always finds its entry in them.
+struct counted_misuse {
+  void operator()(const pinref::misuse&) const noexcept { ++found; }
+  static inline int found;
+};
+
+template <class Layout>
+void checked(execution& x) {
+  counted_misuse::found = 0;
+  auto& ref = x.make<pinref::checked_ref<ref_of<Layout>, counted_misuse>>();
+  x.name(ref, "word");
+  ref.reset(2);
+  for (int i = 0; i != 2; ++i) x.thread([&ref] { (void)ref.put(); });
+  x.thread([&ref] {
+    if (ref.try_get() == taken) (void)ref.put();
+  });
+  x.join();
+  check(counted_misuse::found == 0, "all of them held what they released");
+  check(ref.put() == pinref::release_result::underflow, "nothing is left");
+  check(counted_misuse::found == 1, "and that is reported");
+}
+
+PROTOCOL("what is released is on the books of a checked page, whoever else takes and releases", checked<pinref::bias64>,
+         checked<pinref::split>)
 
 PROTOCOL("of all releasers exactly one frees, and nobody touches the page afterwards", get_put_free<pinref::bias64>,
          get_put_free<tiny>, get_put_free<pinref::split>)

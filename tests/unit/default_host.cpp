@@ -1,8 +1,15 @@
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <random>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "layouts.hpp"
@@ -62,7 +69,52 @@ TEST_CASE("a compound page is 2 MiB on its own boundary, and its frames serve as
   CHECK(pinref::put_page(*b) == release_result::last);
 }
 
+TEST_CASE("frames and compound pages given out and taken back in any order are never lost nor given out twice") {
+  pinref::frame_arena arena{4};
+  std::mt19937 random{11};
+  std::set<frame*> small, compound;
+  for (int i = 0; i != 40'000; ++i) {
+    // Phases of filling and of emptying, so that whole, partial and full blocks come and go.
+    const bool fill = i / 3000 % 2 == 0 ? random() % 4 != 0 : random() % 4 == 0;
+    const bool whole = random() % 64 == 0;
+    std::set<frame*>& held = whole ? compound : small;
+    if (fill) {
+      frame* const page = whole ? arena.allocate_compound() : arena.allocate();
+      if (!whole) CHECK((page != nullptr) == (small.size() + 512 * compound.size() < 2048));
+      if (page == nullptr) continue;
+      REQUIRE(held.insert(page).second);
+      REQUIRE(page->nr_pages() == (whole ? 512 : 1));
+    } else if (!held.empty()) {
+      frame* const page =
+          *std::next(held.begin(), static_cast<std::ptrdiff_t>(random() % std::min<std::size_t>(held.size(), 64)));
+      held.erase(page);
+      REQUIRE(pinref::put_page(*page) == release_result::last);
+    }
+    REQUIRE(arena.nr_free() == 2048 - small.size() - 512 * compound.size());
+  }
+  for (frame* page : compound) CHECK(arena.frame_number(*page) % 512 == 0);
+  for (frame* page : small) REQUIRE(pinref::put_page(*page) == release_result::last);
+  for (frame* page : compound) REQUIRE(pinref::put_page(*page) == release_result::last);
+  // Every block is whole again.
+  frame* blocks[4];
+  for (frame*& block : blocks) CHECK((block = arena.allocate_compound()) != nullptr);
+  for (frame* block : blocks) CHECK(pinref::put_page(*block) == release_result::last);
+}
+
+TEST_CASE("an arena gives its memory back to the system") {
+  void* memory;
+  {
+    pinref::frame_arena arena{1};
+    memory = arena.data(arena.frame_at(0));
+    CHECK(msync(memory, arena.frame_size, MS_ASYNC) == 0);
+  }
+  CHECK(msync(memory, 4096, MS_ASYNC) == -1);
+  CHECK(errno == ENOMEM);
+}
+
 TEST_CASE("an arena the system refuses is invalid and gives nothing") {
+  pinref::frame_arena wrapped{SIZE_MAX / pinref::frame_arena::block_size + 1};
+  CHECK_FALSE(wrapped.valid());
   pinref::frame_arena none{0};
   CHECK_FALSE(none.valid());
   CHECK(none.allocate() == nullptr);
@@ -129,6 +181,108 @@ TEST_CASE("protection: none hides, read refuses writers, write_protect makes the
         gup_error::would_block);
   CHECK_FALSE(space.map(0, 9, protection::read));
   CHECK_FALSE(space.map(1, 1, protection::read));
+}
+
+TEST_CASE("areas keep their pages while they are narrowed and widened, and each access asks anew") {
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, 0, 4};
+  frame* pages[1];
+  const auto pin = [&](foll flags) {
+    const gup_result done = pinref::pin_user_pages_fast(space, 4096, 1, flags, pages);
+    if (done.ok()) CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    return done.reason;
+  };
+  REQUIRE(space.map(0, 4, protection::read_write));
+  REQUIRE(pin(foll::write) == gup_error::none);
+  frame* const first = pages[0];
+  REQUIRE(space.map(0, 4, protection::read));
+  CHECK(pin(foll::fast_only) == gup_error::none);
+  CHECK(pin(foll::write | foll::fast_only) == gup_error::would_block);
+  CHECK(pin(foll::write) == gup_error::no_permission);
+  // A debugger may write; nobody else by that.
+  CHECK(pin(foll::write | foll::force) == gup_error::none);
+  CHECK(pin(foll::write | foll::fast_only) == gup_error::would_block);
+  REQUIRE(space.map(0, 4, protection::none));
+  CHECK(pin(foll::fast_only) == gup_error::would_block);
+  CHECK(pin(foll::none) == gup_error::not_mapped);
+  REQUIRE(space.map(0, 4, protection::read_write));
+  CHECK(pin(foll::fast_only) == gup_error::would_block);
+  // A reader's fault does not let writers in.
+  CHECK(pin(foll::none) == gup_error::none);
+  CHECK(pin(foll::fast_only) == gup_error::none);
+  CHECK(pin(foll::write | foll::fast_only) == gup_error::would_block);
+  CHECK(pin(foll::write) == gup_error::none);
+  CHECK(pages[0] == first);
+  // What is widened stays as it was accessed.
+  REQUIRE(space.map(0, 4, protection::read_write));
+  CHECK(pin(foll::write | foll::fast_only) == gup_error::none);
+  CHECK(first->ref().snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("a table knows where it ends") {
+  constexpr std::uintptr_t base = 0x100000, end = base + 4 * 4096;
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, base, 4};
+  CHECK(space.contains(base, base));
+  CHECK(space.contains(base, end - 1));
+  CHECK_FALSE(space.contains(base, end));
+  CHECK_FALSE(space.contains(base - 1, base));
+  CHECK_FALSE(space.contains(base + 5000, base + 10));
+  for (const auto& [address, n] : {std::pair<std::uintptr_t, std::size_t>{base, 0},
+                                   {base, 5},
+                                   {base + 1, 1},
+                                   {base - 4096, 1},
+                                   {end, 1},
+                                   {end + 4096, 1},
+                                   {base + 3 * 4096, 2},
+                                   {base, SIZE_MAX}}) {
+    CAPTURE(address);
+    CAPTURE(n);
+    CHECK_FALSE(space.map(address, n, protection::read));
+  }
+  CHECK(space.map(base, 4, protection::read));
+  space.unmap(std::uintptr_t{1} << 30, 1);
+  frame* pages[4];
+  CHECK(pinref::get_user_pages_fast(space, base, 4, foll::none, pages).count == 4);
+  CHECK(pinref::release_pages(pages, 4).count == 4);
+}
+
+TEST_CASE("a page is mapped whole where its area allows it, over what was there, or not at all") {
+  pinref::frame_arena arena{3};
+  pinref::page_table space{arena, 0, 1024};
+  frame* const head = arena.allocate_compound();
+  frame* const small = arena.allocate();
+  REQUIRE(head != nullptr);
+  REQUIRE(small != nullptr);
+  const auto refused = [&](std::uintptr_t address, frame& page, protection allowed) {
+    const std::size_t free = arena.nr_free();
+    CHECK_FALSE(space.map_page(address, page, allowed));
+    CHECK(arena.nr_free() == free);
+    CHECK(page.ref().snapshot() == pinref::bias64::of(1));
+  };
+  refused(0, *small, protection::read);  // no area
+  REQUIRE(space.map(0, 1024, protection::read_write));
+  REQUIRE(space.map(700 * 4096, 1, protection::read));
+  refused(700 * 4096, *small, protection::read_write);
+  refused(512 * 4096, *head, protection::read_write);  // one page of it
+  refused(4096, *head, protection::read);
+  refused(1024 * 4096, *small, protection::read);
+  refused(0, *small, protection::none);
+  REQUIRE(space.map(700 * 4096, 1, protection::read_write));
+
+  // Over pages of its own and a small one in the middle.
+  frame* pages[512];
+  REQUIRE(pinref::pin_user_pages_fast(space, 512 * 4096, 8, foll::write, pages).count == 8);
+  REQUIRE(pinref::unpin_user_pages(pages, 8).count == 8);
+  REQUIRE(space.map_page(600 * 4096, *small, protection::read));
+  const std::size_t before = arena.nr_free();
+  REQUIRE(space.map_page(512 * 4096, *head, protection::read_write));
+  CHECK(arena.nr_free() == before + 9);
+  REQUIRE(pinref::get_user_pages_fast(space, 512 * 4096, 512, foll::write | foll::fast_only, pages).count == 512);
+  for (std::size_t i = 0; i != 512; ++i) REQUIRE(pages[i] == head + i);
+  CHECK(pinref::release_pages(pages, 512).count == 512);
+  space.unmap(512 * 4096, 1);
+  CHECK(arena.nr_free() == arena.nr_frames());
 }
 
 TEST_CASE("an arena that is used up stops a call with no_memory and keeps what is held") {

@@ -9,7 +9,6 @@
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/frame_arena.hpp"
 #include "pinref/host/page_table.hpp"
-#include "pinref/observe/checked_ref.hpp"
 
 using pinref::foll;
 using pinref::gup_error;
@@ -73,18 +72,4 @@ TEST_CASE("write protecting one page of a huge one leaves the others as they wer
   CHECK(space.lookup(0, foll::write).run == 1);
   CHECK(space.lookup(pinref::page_table::page_size, foll::write).page == nullptr);
   CHECK(space.lookup(pinref::page_table::page_size, foll::none).page != nullptr);
-}
-
-TEST_CASE("a deadline that has passed leaves no time") {
-  auto* const passed = &pinref::deadline::passed;  // by address, lest the compiler calls it
-  CHECK(passed().left() == 0);
-}
-
-TEST_CASE("a checked page that is pinned may be pinned once more") {
-  pinref::checked_ref<pinref::page_ref<>> ref;
-  ref.reset();
-  REQUIRE(ref.try_pin() == take_result::taken);
-  CHECK(ref.add_pin(2) == take_result::taken);
-  CHECK(ref.pins() == 3);
-  CHECK(ref.unpin(3) == pinref::release_result::released);
 }

@@ -221,6 +221,50 @@ TEST_CASE("pins of a hot page overflow where the word does, and not one is lost"
   CHECK(p.ref.snapshot() == bias64::of(1));
 }
 
+TEST_CASE("a hot page with more pins than a switch may carry is not made hot, and a hot one is hot already") {
+  page<> p;
+  const std::size_t bulk = p.ref.max_pins_at_once, most = std::size_t{1} << 26;
+  for (std::size_t held = 0; held != most; held += bulk) REQUIRE(p.ref.try_pin(bulk) == take_result::taken);
+  CHECK_FALSE(p.heat());
+  REQUIRE(p.ref.unpin(2) == release_result::released);
+  REQUIRE_HOT(p);
+  CHECK(p.heat());
+  CHECK(p.ref.snapshot() == bias64::of(1, most - 2));
+}
+
+TEST_CASE("each take and release of a hot page is counted in its thread's slot, and leaves the word alone") {
+  page<hot_ref<bias64, numbered, 2>> p;
+  REQUIRE_HOT(p);
+  numbered::number = 1;
+  const auto& own = (*p.counts)[1];
+  std::uint64_t taken = 0, released = 0;
+  const auto counted = [&](std::uint64_t more_taken, std::uint64_t more_released) {
+    taken += more_taken;
+    released += more_released;
+    CHECK(own.taken.load() == taken);
+    CHECK(own.released.load() == released);
+    CHECK(own.outstanding() == taken - released);
+  };
+  CHECK(p.ref.get(2) == take_result::taken);
+  counted(2, 0);
+  CHECK(p.ref.try_get(3) == take_result::taken);
+  counted(3, 0);
+  CHECK(p.ref.try_get_if_alive(4) == take_result::taken);
+  counted(4, 0);
+  CHECK(p.ref.try_pin() == take_result::taken);
+  counted(bias64::pin_bias, 0);
+  CHECK(p.ref.add_pin() == take_result::taken);
+  counted(bias64::pin_bias, 0);
+  CHECK(p.ref.put(8) == release_result::released);
+  counted(0, 8);
+  CHECK(p.ref.put_sole() == release_result::released);
+  counted(0, 1);
+  CHECK(p.ref.unpin(2) == release_result::released);
+  counted(0, 2 * bias64::pin_bias);
+  numbered::number = 0;
+  CHECK((*p.counts)[0].taken.load() == 0);
+}
+
 TEST_CASE("freeze: alone with a hot page makes it exact and takes it; not alone leaves it hot") {
   page<> p;
   REQUIRE_HOT(p);

@@ -116,6 +116,11 @@ TEST_CASE_TEMPLATE("an immortal page is taken and released freely and never coun
   for (int i = 0; i != 100; ++i) CHECK(pinref::unpin_user_page(page) == release_result::released);
   CHECK(pinref::put_page(page) == release_result::released);
   CHECK(page.freed == 0);
+  // Whatever its word says.
+  support::set_state(page.ref, Layout::of(2, 3));
+  CHECK_FALSE(pinref::page_dma_pinned(page));
+  CHECK_FALSE(pinref::page_dma_pinned_hint(page));
+  CHECK(pinref::page_idle(page));
 }
 
 TEST_CASE_TEMPLATE("A2.3 a device page idle at one calls back exactly once, from every release call, in every order",

@@ -57,6 +57,14 @@ TEST_CASE_TEMPLATE("a page outside all counting is never waited for", Host, FORE
   CHECK(pinref::wait_until_idle(zero) == wait_result::reached);
 }
 
+TEST_CASE("a deadline that is not ahead was over from the start, and the farthest is not wrapped around") {
+  CHECK(deadline::passed().is_passed());
+  for (const std::int64_t past : {std::int64_t{0}, std::int64_t{-1}, INT64_MIN}) CHECK(deadline::in(past).is_passed());
+  CHECK_FALSE(deadline::in(1).is_passed());
+  CHECK(deadline::in(INT64_MAX).is_never());
+  CHECK(deadline::in(INT64_MAX).left() > 0);
+}
+
 TEST_CASE_TEMPLATE("a wait ends at its deadline or when it is cancelled, and leaves nothing behind", Host, ALL_HOSTS) {
   Host host;
   auto& head = host.compound();

@@ -1,0 +1,150 @@
+#include "pinref/observe/checked_ref.hpp"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "layouts.hpp"
+#include "remember_misuse.hpp"
+
+// A twin of the word that keeps references and pins apart: what it lets pass, what it reports and what it then does.
+
+using pinref::misuse_kind;
+using pinref::release_result;
+using pinref::take_result;
+
+namespace {
+
+template <class Layout = pinref::bias64>
+using checked = pinref::checked_ref<pinref::page_ref<Layout>, support::remember>;
+
+// Whether the call is reported, once, and as this.
+template <class Call>
+void reports(misuse_kind kind, Call call) {
+  const int before = support::misuses;
+  call();
+  CHECK(support::misuses == before + 1);
+  CHECK(support::last_misuse.kind == kind);
+}
+
+template <class Call>
+void passes(Call call) {
+  const int before = support::misuses;
+  call();
+  CHECK(support::misuses == before);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a page that is pinned, and not referenced, can be got, pinned once more and released", Layout,
+                   ALL_LAYOUTS) {
+  checked<Layout> ref;
+  passes([&] {
+    ref.reset();
+    REQUIRE(ref.try_pin() == take_result::taken);
+    CHECK(ref.put() == release_result::released);
+    CHECK(ref.add_pin(2) == take_result::taken);
+    CHECK(ref.get() == take_result::taken);
+    CHECK(ref.try_get_if_alive() == take_result::taken);
+    CHECK(ref.put(2) == release_result::released);
+    CHECK(ref.unpin(3) == release_result::last);
+  });
+}
+
+TEST_CASE_TEMPLATE("a new life where only references, or only pins, are left is reported and not begun", Layout,
+                   ALL_LAYOUTS) {
+  checked<Layout> ref;
+  ref.reset();
+  reports(misuse_kind::reset_of_a_live_page, [&] { ref.reset(3); });
+  CHECK(ref.snapshot() == Layout::of(1));
+  REQUIRE(ref.try_pin() == take_result::taken);
+  REQUIRE(ref.put() == release_result::released);
+  reports(misuse_kind::reset_of_a_live_page, [&] { ref.unfreeze(3); });
+  CHECK(ref.snapshot() == Layout::of(0, 1));
+}
+
+TEST_CASE_TEMPLATE("each release of what is not held is told apart", Layout, ALL_LAYOUTS) {
+  checked<Layout> ref;
+  ref.reset();
+  reports(misuse_kind::over_release, [&] { CHECK(ref.put(2) == release_result::underflow); });
+  reports(misuse_kind::unpin_of_a_reference, [&] { CHECK(ref.unpin() == release_result::underflow); });
+  REQUIRE(ref.try_pin() == take_result::taken);
+  reports(misuse_kind::unpin_of_a_reference, [&] { CHECK(ref.unpin(2) == release_result::underflow); });
+  REQUIRE(ref.put() == release_result::released);
+  reports(misuse_kind::put_of_a_pin, [&] { CHECK(ref.put() == release_result::underflow); });
+  reports(misuse_kind::put_of_a_pin, [&] { CHECK(ref.put_sole() == release_result::underflow); });
+  CHECK(ref.snapshot() == Layout::of(0, 1));
+  REQUIRE(ref.unpin() == release_result::last);
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.put_sole() == release_result::underflow); });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.get() == take_result::dead); });
+  CHECK(ref.snapshot() == Layout{});
+}
+
+TEST_CASE("a bulk release above the limit is refused, unreported, and nothing is booked") {
+  using layout = support::bias8_exact;
+  checked<layout> ref;
+  const std::size_t most = ref.max_references_at_once, most_pins = ref.max_pins_at_once;
+  ref.reset();
+  REQUIRE(ref.try_get(most) == take_result::taken);
+  passes([&] { CHECK(ref.put(most + 1) == release_result::underflow); });
+  for (std::size_t i = 0; i != 2; ++i) REQUIRE(ref.try_pin(most_pins) == take_result::taken);
+  passes([&] { CHECK(ref.unpin(most_pins + 1) == release_result::underflow); });
+  passes([&] {
+    for (std::size_t i = 0; i != 2; ++i) CHECK(ref.unpin(most_pins) == release_result::released);
+    CHECK(ref.put(most) == release_result::released);
+    CHECK(ref.put() == release_result::last);
+  });
+}
+
+TEST_CASE_TEMPLATE("a freeze takes the references off the books, one that fails does not", Layout, ALL_LAYOUTS) {
+  checked<Layout> ref;
+  ref.reset(2);
+  CHECK_FALSE(ref.freeze(1));
+  passes([&] {
+    CHECK(ref.put() == release_result::released);
+    REQUIRE(ref.freeze(1));
+  });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.put() == release_result::underflow); });
+  passes([&] {
+    ref.unfreeze(1);
+    CHECK(ref.put_sole() == release_result::last);
+  });
+}
+
+TEST_CASE("each misuse has a name of its own") {
+  using pinref::to_string;
+  CHECK(to_string(misuse_kind::put_of_a_pin) == std::string("put of a pin"));
+  CHECK(to_string(misuse_kind::unpin_of_a_reference) == std::string("unpin of a reference"));
+  CHECK(to_string(misuse_kind::over_release) == std::string("release of more than is held"));
+  CHECK(to_string(misuse_kind::use_after_death) == std::string("use of a page nobody holds"));
+  CHECK(to_string(misuse_kind::add_pin_to_an_unpinned_page) == std::string("add_pin to an unpinned page"));
+  CHECK(to_string(misuse_kind::reset_of_a_live_page) == std::string("reset of a live page"));
+  CHECK(to_string(static_cast<misuse_kind>(99)) == std::string("unknown"));
+}
+
+TEST_CASE("unless told otherwise a misuse is printed with its place, and ends the process") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    signal(SIGABRT, SIG_DFL);
+    dup2(ends[1], STDERR_FILENO);
+    pinref::checked_ref<pinref::page_ref<>> ref;
+    (void)ref.put();
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string said;
+  char piece[256];
+  for (ssize_t n; (n = read(ends[0], piece, sizeof piece)) > 0;) said.append(piece, static_cast<std::size_t>(n));
+  close(ends[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
+  CHECK(said.find("pinref: use of a page nobody holds at ") == 0);
+  CHECK(said.find("checked_ref.cpp:") != std::string::npos);
+}
