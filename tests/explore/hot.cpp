@@ -299,6 +299,21 @@ void frozen_by_one_of_two(execution& x) {
   check(p.ref.snapshot() == pinref::bias64::of(1), "one reference is left");
 }
 
+// A look at a page while it is switched may see what only the switch put there, but nothing is missing.
+template <class Sync = hot_sync, unsigned Slots = 1>
+void looked_at(execution& x) {
+  auto& p = make<page<Sync, Slots>>(x);
+  x.thread([&p] {
+    (void)p.ref.make_exact();
+    (void)p.ref.make_hot(p.counts);
+  });
+  x.thread([&p] {
+    const pinref::bias64 seen = p.ref.snapshot();
+    check(seen.zone() == pinref::zone::alive, "it lives all the time");
+    check(pinref::bias64::zones::holders(seen.raw()) >= 1, "and is held");
+  });
+}
+
 // Threads that come and go: their numbers are from a pool, and two may have had the same one.
 struct numbered : hot_sync {
   using pool = pinref::detail::number_pool<explored_sync>;
@@ -352,6 +367,7 @@ PROTOCOL("hot: exact, hot and exact again", new_counts<hot_sync, 1>, two_switche
 PROTOCOL("hot: pin, then look, against clear, then ask", pinned_or_unmapped<hot_sync, 1>,
          pinned_or_unmapped_while_made_hot<hot_sync, 1>)
 PROTOCOL("hot: a pin that passes from hand to hand is never missed", never_unpinned<>)
+PROTOCOL("hot: no holder is missing in a look during a switch", looked_at<>)
 PROTOCOL("hot: frozen is alone", frozen<hot_sync, 1>)
 PROTOCOL("hot: a thread counts on where the last owner of its number ended", numbers_change_hands<>,
          numbers_are_each_ones_own)

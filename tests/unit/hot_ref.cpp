@@ -265,6 +265,20 @@ TEST_CASE("each take and release of a hot page is counted in its thread's slot, 
   CHECK((*p.counts)[0].taken.load() == 0);
 }
 
+TEST_CASE("a number that the word cannot hold is not cut off to one that it can") {
+  using layout = support::bias8_exact;
+  page<hot_ref<layout, numbered, 2>> p;
+  for (int hot = 0; hot != 2; ++hot) {
+    if (hot == 1) REQUIRE_HOT(p);
+    CHECK_FALSE(p.ref.freeze(256 + 1));
+    CHECK(p.ref.idle(256));
+    CHECK(p.ref.snapshot() == layout::of(1));
+  }
+  (void)p.ref.make_exact();
+  REQUIRE(p.ref.put() == release_result::last);
+  CHECK_FALSE(p.ref.freeze(0));
+}
+
 TEST_CASE("freeze: alone with a hot page makes it exact and takes it; not alone leaves it hot") {
   page<> p;
   REQUIRE_HOT(p);
