@@ -37,6 +37,7 @@ template <class Zones, auto Quiet, class Sync>
 class zoned_word;
 class deadline;
 struct never_gives_up;
+// monotonic_now  reference_word (concept)
 template <class Sync = std_sync>
 class wait_canceller;
 template <class Layout = bias64, class Sync = std_sync>
@@ -50,7 +51,10 @@ enum class hold : unsigned char;
 template <class Page>
 struct page_traits;
 // compound_head  page_immortal  get_page  try_get_page  put_page  try_pin_page  add_pin  unpin_user_page
-// page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint
+// page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint  page_idle  wait_until_unpinned
+// wait_until_idle
+// Concepts: host_page  compound_page  numbered_page  lockable_page  trylockable_page  dirty_page  cleanable_page
+// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page
 
 // gup/
 enum class gup_error : unsigned char;
@@ -60,7 +64,10 @@ template <class Page>
 struct mapping;
 // get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast  fault_in_user_pages  pin_object_folios
 // unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
-// unpin_user_folio  unpin_user_folio_dirty_lock  release_pages
+// unpin_user_folio  unpin_user_folio_dirty_lock  release_pages  write_protect_seq
+// check_flags  has  to_errno  to_string  max_relocations  max_object_races  prefetch_distance
+// Concepts: address_space  prefetching_space  diagnosing_space  relocating_space  forking_space  interrupting_space
+// page_object
 
 // hold/
 enum class on_release : unsigned char;
@@ -77,13 +84,14 @@ enum class reclaim_result : unsigned char;
 enum class migrate_result : unsigned char;
 // page_mkclean  writeback_page  pins_by_bias  pins_by_mapcount  can_reuse  can_reuse_locked  page_needs_cow_for_dma
 // fork_page  share_count  swap_slot  layout_gate  break_layout  expected_ref_count  reclaim_page  migrate_page
+// reverse_map (concept)
 
 // observe/
 struct pin_totals;
 struct call_site;
 struct misuse;
 enum class misuse_kind : unsigned char;
-// accounted_ref  checked_ref
+// accounted_ref  checked_ref  abort_on_misuse
 
 // host/
 enum class protection : unsigned char;

@@ -16,6 +16,7 @@
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
 #include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/checked_ref.hpp"
 
 using pinref::foll;
 using pinref::gup_error;
@@ -121,6 +122,23 @@ TEST_CASE("an arena the system refuses is invalid and gives nothing") {
   pinref::frame_arena absurd{SIZE_MAX / pinref::frame_arena::block_size - 2};
   CHECK_FALSE(absurd.valid());
   CHECK(absurd.allocate_compound() == nullptr);
+}
+
+TEST_CASE("a table that does not fit its addresses or the memory is invalid and maps nothing") {
+  pinref::frame_arena arena{1};
+  const auto refuses = [&](std::uintptr_t base, std::size_t n) {
+    pinref::page_table table{arena, base, n};
+    return !table.valid() && !table.contains(base, base) && !table.map(base, 1, protection::read);
+  };
+  constexpr std::size_t page = pinref::page_table::page_size;
+  CHECK(refuses(0, 0));
+  CHECK(refuses(page / 2, 4));
+  CHECK(refuses(0 - 3 * page, 4));
+  CHECK(refuses(0, SIZE_MAX / page));
+  CHECK(refuses(0, SIZE_MAX / 8));
+  pinref::page_table last{arena, 0 - 3 * page, 3};
+  CHECK(last.valid());
+  CHECK(last.map(0 - page, 1, protection::read));
 }
 
 TEST_CASE("a pinned frame outlives its mapping and its owner's reference, and is not given out again") {
@@ -337,6 +355,22 @@ TEST_CASE("the page lock has one owner at a time") {
   CHECK_FALSE(page->try_lock());
   page->unlock();
   CHECK(pinref::put_page(*page) == release_result::last);
+}
+
+TEST_CASE_TEMPLATE("counted and checked, in either order, a page is taken and released by every call", Ref,
+                   pinref::accounted_ref<pinref::checked_ref<pinref::page_ref<>>>,
+                   pinref::checked_ref<pinref::accounted_ref<pinref::page_ref<>>>) {
+  pinref::basic_frame_arena<Ref> arena{1};
+  pinref::basic_page_table<Ref> space{arena, 0, 4};
+  REQUIRE(space.map(0, 4, protection::read_write));
+  const auto before = Ref::totals();
+  pinref::basic_frame<Ref>* pages[4];
+  REQUIRE(pinref::pin_user_pages_fast(space, 0, 4, foll::write, pages).ok());
+  REQUIRE(pinref::add_pin(*pages[0]) == pinref::take_result::taken);
+  CHECK(pinref::unpin_user_page(*pages[0]) == release_result::released);
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 4, true).ok());
+  CHECK(Ref::totals().acquired - before.acquired == 5);
+  CHECK(Ref::totals().released - before.released == 5);
 }
 
 TEST_CASE_TEMPLATE("accounting: acquired minus released is the live pins, through undo, bulk and refusal", Layout,

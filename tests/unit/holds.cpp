@@ -155,7 +155,8 @@ TEST_CASE_FIXTURE(fixture, "an owner's limit refuses before anything is pinned, 
   CHECK(first.pin_user_pages_fast(space, 1, 2, foll::write, pages) == gup_result{0, gup_error::misaligned});
   CHECK(first.pin_user_pages_fast(space, 0, 0, foll::write, pages) == gup_result{0, gup_error::no_pages});
   CHECK(first.pin_user_pages_fast(space, 0, ~std::size_t{0}, foll::write, pages) ==
-        gup_result{0, gup_error::limit_exceeded});
+        gup_result{0, gup_error::address_overflow});
+  CHECK(first.pin_user_pages(space, 0, 15, foll::write, nullptr) == gup_result{0, gup_error::null_pages});
   CHECK(owner.live() == 0);
 }
 

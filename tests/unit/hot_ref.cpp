@@ -176,8 +176,9 @@ TEST_CASE("the idle level and releases of too much are told when the page is exa
   REQUIRE(p.heat());
   CHECK(p.ref.put(2) == release_result::released);
   CHECK(p.ref.make_exact() == release_result::underflow);
-  // The page leaks, and is not reused under anybody.
-  CHECK(p.ref.snapshot().zone() == pinref::zone::alive);
+  // The page leaks, and is not reused under anybody; it is neither pinned for good nor out of room.
+  CHECK(p.ref.snapshot() == bias64::of(2));
+  CHECK_FALSE(p.ref.dma_pinned());
 }
 
 TEST_CASE("a bulk above the limit is refused and changes nothing, hot or exact") {

@@ -219,6 +219,12 @@ TEST_CASE("longterm pins relocate pages that are not for long, with no pin of th
       CHECK(pin(foll::longterm) == gup_result{0, gup_error::not_longterm});
       CHECK(space.relocations == pinref::max_relocations);
     }
+    SUBCASE("a relocation is a slow step: not entered by fast_only, nor when the space is interrupted") {
+      if (fast) CHECK(pin(foll::longterm | foll::fast_only) == gup_result{0, gup_error::would_block});
+      space.interrupt_after = 0;
+      if (fast) CHECK(pin(foll::longterm | foll::interruptible) == gup_result{0, gup_error::interrupted});
+      CHECK(space.relocations == 0);
+    }
     SUBCASE("a relocation that fails gives its reason, and no pin is held") {
       space.refuse_relocation = true;
       CHECK(pin(foll::longterm) == gup_result{0, gup_error::no_memory});

@@ -65,6 +65,8 @@ template <reuse_rule Rule, host_page Page>
 template <host_page Page, class FreeSwap>
 [[nodiscard]] bool can_reuse_locked(Page& page, FreeSwap free_swap) noexcept {
   using traits = page_traits<Page>;
+  static_assert(
+      requires { traits::share_count(page); }, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
   Page& head = compound_head(page);
   auto& users = traits::share_count(head);
   if (users.mappings() == 1 && users.swap_entries() != 0) free_swap(head);
@@ -92,7 +94,7 @@ enum class fork_result : unsigned char {
 /// `copy(page)` makes the child's copy while no thread of the parent can write through the mapping, so of the parent's
 /// own writes the copy shows one instant, and the entry becomes writable again if it was.
 template <host_page Page, class Entry, class Copy>
-[[nodiscard]] fork_result fork_page(Page& page, Entry& entry, std::size_t space_pins, Copy copy) {
+[[nodiscard]] fork_result fork_page(Page& page, Entry& entry, std::size_t space_pins, Copy copy) noexcept {
   static_assert(exclusive_page<Page>,
                 "pinref: fork_page needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
   using traits = page_traits<Page>;

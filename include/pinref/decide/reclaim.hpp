@@ -65,7 +65,7 @@ enum class migrate_result : unsigned char {
 /// or after the wait ends it. The source stays frozen, and is the caller's to free. May block.
 template <host_page Page, class Move, class GivenUp = never_gives_up>
 [[nodiscard]] migrate_result migrate_page(Page& page, Page& target, std::size_t expected, Move move,
-                                          const deadline& until = deadline::passed(), GivenUp given_up = {}) {
+                                          const deadline& until = deadline::passed(), GivenUp given_up = {}) noexcept {
   using traits = page_traits<Page>;
   Page& from = compound_head(page);
   Page& to = compound_head(target);

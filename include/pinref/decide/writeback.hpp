@@ -68,6 +68,9 @@ struct pins_by_bias {
 struct pins_by_mapcount {
   template <class Page>
   [[nodiscard]] bool pinned(Page& page, std::size_t counted) const noexcept {
+    static_assert(
+        requires { page_traits<Page>::mapcount(page); },
+        "pinref: pins_by_mapcount needs page_traits<Page>::mapcount(page)");
     return page_traits<Page>::mapcount(compound_head(page)) > counted;
   }
 };
@@ -77,7 +80,7 @@ struct pins_by_mapcount {
 /// then looks at the entry again, is either reported here or finds the entry write-protected. Blocks where the entries'
 /// locks do.
 template <class Page, reverse_map<Page> Map, class Pins = pins_by_bias>
-[[nodiscard]] mkclean_result page_mkclean(Page& page, Map& mappings, bool& written, Pins pins = {}) {
+[[nodiscard]] mkclean_result page_mkclean(Page& page, Map& mappings, bool& written, Pins pins = {}) noexcept {
   written = false;
   if (mappings.truncated(page)) return mkclean_result::truncated;
   std::size_t counted = 0;
@@ -115,7 +118,8 @@ enum class writeback_result : unsigned char {
 /// it again. A page that is pinned anew after each wait ends as skipped once the deadline has passed. May block.
 template <class Page, reverse_map<Page> Map, class Write, class GivenUp = never_gives_up>
 [[nodiscard]] writeback_result writeback_page(Page& page, Map& mappings, if_pinned policy, Write write,
-                                              const deadline& until = deadline::never(), GivenUp given_up = {}) {
+                                              const deadline& until = deadline::never(),
+                                              GivenUp given_up = {}) noexcept {
   static_assert(lockable_page<Page>, "pinref: writeback needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(cleanable_page<Page>,
                 "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");

@@ -16,11 +16,15 @@
 ///   returns what `use` returned; or it returns a reason without calling `use`.
 /// - `contains(first, last)`: does the space reach over these bytes, both included?
 ///
-/// `flags` are the caller's with foll::get or foll::pin of the call: a host with copy-on-write must give a pin, of a
-/// reader too, a page of its own (`exclusive_page`), since it could not be copied away later.
+/// `flags` are the caller's with foll::get or foll::pin of the call, with neither if it only faults pages in. A host
+/// with copy-on-write must give a pin, of a reader too, a page of its own (`exclusive_page`), since it could not be
+/// copied away later.
 ///
 /// An entry that maps several contiguous pages, as a huge page does, may answer for all of them: `run` is how many
-/// pages from the address on it covers. They must belong to one compound page.
+/// pages from the address on it covers, at least 1. They must belong to one compound page. More than one are taken at
+/// a time if the pages are numbered (`numbered_page`).
+///
+/// None of these functions may throw: the calls that use them are noexcept.
 ///
 /// When not to use it: when there are no addresses. One page at hand is pinned with `try_pin_page`.
 ///
@@ -73,8 +77,8 @@ concept prefetching_space = requires(Space& space, std::uintptr_t address) {
   space.prefetch(address);
 };
 
-/// Optional: told once for every mapping that `fault_in` held stable but whose page was dead, or shared for a pin: a
-/// bug of the host.
+/// Optional: told once for every mapping that `fault_in` held stable but that had no page, a dead one, or for a pin a
+/// shared one: a bug of the host.
 template <class Space>
 concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
   space.broken_mapping(address);
@@ -100,5 +104,24 @@ template <class Space>
 concept interrupting_space = requires(Space& space) {
   { space.interrupted() } -> std::same_as<bool>;
 };
+
+namespace detail {
+
+/// Is every optional function either absent or as its concept asks?
+template <class Space>
+constexpr bool check_space() noexcept {
+  static_assert(
+      relocating_space<Space> || !requires(Space & space) { space.relocate(std::uintptr_t{}, std::size_t{}); },
+      "pinref: relocate(start, n) of a space returns gup_error");
+  static_assert(
+      forking_space<Space> || !requires(Space & space) { space.fork_seq(); },
+      "pinref: fork_seq() of a space returns its write_protect_seq");
+  static_assert(
+      interrupting_space<Space> || !requires(Space & space) { space.interrupted(); },
+      "pinref: interrupted() of a space returns bool");
+  return true;
+}
+
+}  // namespace detail
 
 }  // namespace pinref

@@ -8,8 +8,9 @@
 /// against "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
 ///
 /// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages
-/// before it, which are held, with the reason. With `foll::all` it holds all or nothing. What a call undoes is exactly
-/// its own. Every call names its space, so the pages of another process or tenant are pinned like one's own.
+/// before it, which are held, with the reason. With `foll::all` it holds all or nothing, and so does a longterm pin in
+/// a space that relocates and has to. What a call undoes is exactly its own. Every call names its space, so the pages
+/// of another process or tenant are pinned like one's own.
 ///
 /// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding
 /// there.
@@ -57,13 +58,27 @@ template <class Page>
     return true;
 }
 
-/// One entry into the host's slow path, if the flags allow it.
-template <class Space, class Use>
-gup_error slow_step(Space& space, std::uintptr_t address, foll flags, Use use) noexcept {
+/// May the host's slow path be entered?
+template <class Space>
+gup_error may_block([[maybe_unused]] Space& space, foll flags) noexcept {
   if (has(flags, foll::fast_only)) return gup_error::would_block;
   if constexpr (interrupting_space<Space>)
     if (has(flags, foll::interruptible) && space.interrupted()) return gup_error::interrupted;
-  return space.fault_in(address, flags, use);
+  return gup_error::none;
+}
+
+/// One entry into it.
+template <class Space, class Use>
+gup_error slow_step(Space& space, std::uintptr_t address, foll flags, Use use) noexcept {
+  const gup_error no = may_block(space, flags);
+  return no != gup_error::none ? no : space.fault_in(address, flags, use);
+}
+
+/// What the host presented as stable is no page that can be held.
+template <class Space>
+gup_error broken_mapping([[maybe_unused]] Space& space, [[maybe_unused]] std::uintptr_t address) noexcept {
+  if constexpr (diagnosing_space<Space>) space.broken_mapping(address);
+  return gup_error::broken_mapping;
 }
 
 /// The body of every call that holds: one range, one mode.
@@ -72,6 +87,7 @@ class walk {
  public:
   using page = typename Space::page;
   static_assert(freeable_page<page>, "pinref: get and pin of a range need page_traits<Page>::free_page(page)");
+  static_assert(check_space<Space>());
 
   walk(Space& space, foll flags, page** pages) noexcept
       : space_(space), flags_(flags | (Mode == hold::pin ? foll::pin : foll::get)), pages_(pages) {}
@@ -82,7 +98,8 @@ class walk {
       for (unsigned tries = 0; has(flags_, foll::longterm) && !all_longterm_pinnable(done.count); ++tries) {
         const std::size_t range = done.count;
         undo(done);
-        done.reason = tries == max_relocations ? gup_error::not_longterm : space_.relocate(start, range);
+        done.reason = tries == max_relocations ? gup_error::not_longterm : may_block(space_, flags_);
+        if (done.reason == gup_error::none) done.reason = space_.relocate(start, range);
         if (done.reason != gup_error::none) return done;
         done = hold_pages(start, nr_pages, fast);
       }
@@ -160,7 +177,7 @@ class walk {
           return gup_error::overflow;
         case take_result::dead:
           // The mapping holds its page, so the take cannot fail unless the host has lost count.
-          return broken(address);
+          return broken_mapping(space_, address);
       }
       if (refused(*entry.page)) {
         drop<Mode>(*entry.page, n);
@@ -168,22 +185,20 @@ class walk {
       }
       if (must_unshare(*entry.page)) {
         drop<Mode>(*entry.page, n);
-        return broken(address);
+        return broken_mapping(space_, address);
       }
       fill(entry, out, n);
       done.count = n;
       return gup_error::none;
     });
+    // Answered without a page, or with a run of none.
+    if (done.ok() && done.count == 0) done.reason = broken_mapping(space_, address);
     return done;
   }
 
-  gup_error broken([[maybe_unused]] std::uintptr_t address) noexcept {
-    if constexpr (diagnosing_space<Space>) space_.broken_mapping(address);
-    return gup_error::broken_mapping;
-  }
-
   static std::size_t step(const seen& entry, std::size_t wanted) noexcept {
-    return smaller(smaller(entry.run, wanted), max_at_once<Mode, page>);
+    constexpr std::size_t most = numbered_page<page> ? max_at_once<Mode, page> : 1;
+    return smaller(smaller(entry.run, wanted), most);
   }
 
   // Asked after the take: only a held page cannot change its kind. Where pages can be moved it is asked of all of them.
@@ -236,10 +251,16 @@ template <class Space>
 }
 
 template <hold Mode, class Space>
+[[nodiscard]] gup_error check_call(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                                   typename Space::page** pages) noexcept {
+  const gup_error bad = check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
+  return bad != gup_error::none ? bad : check_range(space, start, nr_pages);
+}
+
+template <hold Mode, class Space>
 gup_result gup(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, typename Space::page** pages,
                bool fast) noexcept {
-  gup_error bad = check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
-  if (bad == gup_error::none) bad = check_range(space, start, nr_pages);
+  const gup_error bad = check_call<Mode>(space, start, nr_pages, flags, pages);
   if (bad != gup_error::none) return {0, bad};
   return walk<Mode, Space>(space, flags, pages).run(start, nr_pages, fast);
 }
@@ -276,10 +297,11 @@ gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t n
   return detail::gup<hold::pin>(space, start, nr_pages, flags, pages, true);
 }
 
-/// Makes the pages of a range present with the access asked for, and holds none of them: the count is how many were.
-/// May block. Linux: faultin_page_range().
+/// Makes the pages of a range present with the access asked for, and holds none of them: the count is how many were,
+/// with foll::all too. May block. Linux: faultin_page_range().
 template <address_space Space>
 gup_result fault_in_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags) noexcept {
+  static_assert(detail::check_space<Space>());
   gup_result done{0, check_flags(flags, foll::none, false)};
   if (done.reason == gup_error::none) done.reason = detail::check_range(space, start, nr_pages);
   while (done.reason == gup_error::none && done.count != nr_pages) {
@@ -290,7 +312,8 @@ gup_result fault_in_user_pages(Space& space, std::uintptr_t start, std::size_t n
         entry = present;
         return gup_error::none;
       });
-    if (done.reason == gup_error::none) done.count += detail::smaller(entry.run, nr_pages - done.count);
+    if (done.ok() && (entry.page == nullptr || entry.run == 0)) done.reason = detail::broken_mapping(space, address);
+    if (done.ok()) done.count += detail::smaller(entry.run, nr_pages - done.count);
   }
   return done;
 }

@@ -43,10 +43,10 @@ inline constexpr unsigned max_object_races = 64;
 /// Pins every folio that holds a byte of [first, last], each once however many indices it spans, up to `max` of them.
 ///
 /// The result counts folios. `offset` is where byte `first` lies in the first folio. The pins are longterm: a folio
-/// that may not be held for long ends the call with not_longterm. On any error no pin is held and `folios` has null
-/// entries. Preconditions, else the error named and nothing touched: `folios` not null (null_pages), `max` above zero
-/// (no_pages), first <= last < size (out_of_range). Memory order: acquire on each folio. May block where `allocate`
-/// does.
+/// that may not be held for long ends the call with not_longterm. On any error no pin is held, and what the call wrote
+/// to `folios` is null again. Preconditions, else the error named and nothing touched: `folios` not null (null_pages),
+/// `max` above zero (no_pages), first <= last < size (out_of_range). Memory order: acquire on each folio. May block
+/// where `allocate` does.
 template <page_object Object>
 gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t last, typename Object::page** folios,
                              std::size_t max, std::size_t& offset) noexcept {
@@ -80,7 +80,9 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
     page* const found = object.find(index);
     if (found == nullptr) {
       const gup_error made = object.allocate(index);
-      done.reason = made == gup_error::busy && races++ != max_object_races ? gup_error::none : made;
+      // Made, and taken away again before it was found.
+      const bool again = made == gup_error::none || made == gup_error::busy;
+      done.reason = !again ? made : races++ == max_object_races ? gup_error::busy : gup_error::none;
     } else if (const take_result taken = detail::take<hold::pin>(*found, 1); taken == take_result::overflow) {
       done.reason = gup_error::overflow;
     } else if (taken == take_result::dead || object.find(index) != found) {

@@ -3,8 +3,9 @@
 /// \file
 /// Releasing many pages: unpin, dirty and unpin, put. Runs of one head cost one atomic.
 ///
-/// Every call takes null entries in its stride, releases all that can be released, and reports an over-release as
-/// `underflow` with the number of pages it did release.
+/// Every call takes null entries in its stride. Neighbours of one head are released together, in steps of at most
+/// `max_pins_at_once`; a step that asks for more than is held is refused, and so is the rest of its run. All other runs
+/// are released. The result then says `underflow`, and how many pages were released.
 ///
 /// When not to use it: to undo a failed `pin_user_pages`; it has undone what its result does not count.
 ///
@@ -38,10 +39,11 @@ void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) 
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
   while (n != 0) {
     const std::size_t step = smaller(n, max_at_once<Mode, Page>);
-    if (drop_head<Mode>(head, step, where) == release_result::underflow)
+    if (drop_head<Mode>(head, step, where) == release_result::underflow) {
       done.reason = gup_error::underflow;
-    else
-      done.count += step;
+      return;
+    }
+    done.count += step;
     n -= step;
   }
 }

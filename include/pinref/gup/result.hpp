@@ -24,18 +24,18 @@ namespace pinref {
 ///     bad_flags         a combination the flag table refuses                                 EINVAL
 ///     misaligned        the start is not on a page boundary                                  EINVAL
 ///     address_overflow  start + length wraps around                                          EOVERFLOW
-///     out_of_range      the range leaves the address space                                   EFAULT
+///     out_of_range      the range leaves the address space or the object                     EFAULT
 ///     not_mapped        no mapping there, or foll::nofault and nothing present               EFAULT
 ///     no_permission     the mapping does not allow the access                                EFAULT
-///     broken_mapping    the host presented a dead page, or a shared one to a pin: its bug     EFAULT
+///     broken_mapping    the host presented no page, a dead one, or to a pin a shared one     EFAULT
 ///     not_longterm      a page that may not be pinned for long                               EOPNOTSUPP
 ///     overflow          the page cannot count more holders                                   ENOMEM
 ///     no_memory         the host could not provide the page                                  ENOMEM
 ///     limit_exceeded    the owner may not pin that many pages                                ENOMEM
 ///     would_block       foll::fast_only, and the rest needs the slow path                    EAGAIN
-///     busy              others changed the object again and again; try later                 EBUSY
+///     busy              others changed the object again and again, or the request is in use  EBUSY
 ///     interrupted       foll::interruptible, and the space said to give up                   EINTR
-///     underflow         a release of more than was held: a bug of the caller                 EINVAL
+///     underflow         a release of more than was held; of other pages all was released     EINVAL
 enum class gup_error : unsigned char {
   none,
   no_pages,

@@ -40,6 +40,8 @@ inline constexpr bool always_false = false;
 /// The common body of handles of one page. `Derived::drop(page)` releases it.
 template <class Derived, class Page>
 class hold_base {
+  static_assert(freeable_page<Page>, "pinref: handles need page_traits<Page>::free_page(page)");
+
  public:
   constexpr hold_base() noexcept = default;
   hold_base(hold_base&& other) noexcept : page_(other.detach()), why_(other.why_) {}

@@ -58,8 +58,8 @@ class pin_owner {
   /// Pages it has pinned, or is about to.
   [[nodiscard]] std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
 
-  /// Releases every pin the owner still holds, but for what was put off. A request that is being released by its own
-  /// thread at this moment is left to it.
+  /// Releases every pin the owner still holds, but for what was put off. A request that is being pinned or released by
+  /// its own thread at this moment is left to it: whoever takes an owner away stops new requests first.
   gup_result unpin_all() noexcept {
     return for_each_request([](owned_pins<Page, Lock>& each) { return each.unpin(); });
   }
@@ -152,7 +152,8 @@ class owned_pins {
   /// Releases what is left without marking it; what was put off is drained, marked, which may block.
   ~owned_pins() {
     (void)unpin();
-    if (state_.load(std::memory_order_relaxed) == state::deferred) (void)owner_.drain();
+    if constexpr (trylockable_page<Page>)
+      if (state_.load(std::memory_order_relaxed) == state::deferred) (void)owner_.drain();
     // The lock also waits for an owner that is releasing this request right now.
     const typename owner_type::guard held{owner_.lock_};
     (previous_ != nullptr ? previous_->next_ : owner_.requests_) = next_;
@@ -164,13 +165,15 @@ class owned_pins {
   template <address_space Space>
   gup_result pin_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                             Page** pages) noexcept {
-    return pin(nr_pages, pages, [&] { return pinref::pin_user_pages(space, start, nr_pages, flags, pages); });
+    const gup_error bad = detail::check_call<hold::pin>(space, start, nr_pages, flags, pages);
+    return pin(bad, nr_pages, pages, [&] { return pinref::pin_user_pages(space, start, nr_pages, flags, pages); });
   }
   /// As pinref::pin_user_pages_fast, counted against the owner; see above.
   template <address_space Space>
   gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                                  Page** pages) noexcept {
-    return pin(nr_pages, pages, [&] { return pinref::pin_user_pages_fast(space, start, nr_pages, flags, pages); });
+    const gup_error bad = detail::check_call<hold::pin>(space, start, nr_pages, flags, pages);
+    return pin(bad, nr_pages, pages, [&] { return pinref::pin_user_pages_fast(space, start, nr_pages, flags, pages); });
   }
 
   /// Releases the pins. The count is 0 if there are none, or if the owner was faster.
@@ -219,7 +222,8 @@ class owned_pins {
   }
 
   template <class Call>
-  gup_result pin(std::size_t nr_pages, Page** pages, Call call) noexcept {
+  gup_result pin(gup_error bad, std::size_t nr_pages, Page** pages, Call call) noexcept {
+    if (bad != gup_error::none) return {0, bad};
     if (!claim(state::empty)) return {0, gup_error::busy};
     gup_result done{0, gup_error::limit_exceeded};
     if (owner_.charge(nr_pages)) {

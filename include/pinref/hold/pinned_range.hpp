@@ -13,7 +13,7 @@
 ///     frame* pages[64];
 ///     auto done = pinref::pin_user_pages_fast(space, start, 64, pinref::foll::write, pages);
 ///     auto range = pinref::pinned_range<frame, pinref::on_release::dirty>::adopt(pages, done.count);
-///     range.release_front(16);                                   // the device is done with these
+///     (void)range.release_front(16);                             // the device is done with these
 ///
 /// Memory order and progress are those of the release calls.
 

@@ -7,9 +7,7 @@
 ///
 /// Example:
 ///
-///     pinref::frame_arena arena{64};                             // 64 blocks of 2 MiB
-///     pinref::frame_arena::frame* page = arena.allocate();
-///     page->set_dirty();
+///     void mark(pinref::basic_frame<pinref::page_ref<>>& page) { page.set_dirty(); }
 
 #include <atomic>
 #include <cstddef>

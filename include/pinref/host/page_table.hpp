@@ -42,9 +42,12 @@ class basic_page_table {
   static constexpr std::size_t page_size = arena::frame_size;
   static constexpr std::size_t huge_pages = arena::frames_per_block;
 
-  /// `nr_pages` pages of addresses from `base` on, a multiple of page_size. Check `valid()`.
-  basic_page_table(arena& frames, std::uintptr_t base, std::size_t nr_pages) noexcept
-      : arena_(frames), base_(base), entries_(new (std::nothrow) entry[nr_pages]) {
+  /// `nr_pages` pages of addresses from `base` on, a multiple of page_size. Check `valid()`: the range may not fit, or
+  /// the system refuse the memory.
+  basic_page_table(arena& frames, std::uintptr_t base, std::size_t nr_pages) noexcept : arena_(frames), base_(base) {
+    if (nr_pages == 0 || base % page_size != 0 || nr_pages - 1 > (UINTPTR_MAX - base) / page_size) return;
+    if (nr_pages > SIZE_MAX / sizeof(entry)) return;
+    entries_.reset(new (std::nothrow) entry[nr_pages]);
     if (entries_ != nullptr) nr_pages_ = nr_pages;
   }
   basic_page_table(const basic_page_table&) = delete;
@@ -58,7 +61,7 @@ class basic_page_table {
 
   /// Makes [address, address + n pages) an area of demand-zero memory. Pages mapped there stay, a compound page as a
   /// compound page; narrowing the protection write-protects or hides those in the range. False, and nothing changed, if
-  /// the range leaves the table.
+  /// the range is empty, leaves the table or is not on a page boundary.
   bool map(std::uintptr_t address, std::size_t n, protection allowed) noexcept {
     if (!covers(address, n)) return false;
     const std::lock_guard guard{lock_};

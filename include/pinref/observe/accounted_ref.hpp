@@ -11,15 +11,17 @@
 /// Example:
 ///
 ///     using ref = pinref::accounted_ref<pinref::page_ref<>>;
-///     pinref::basic_frame_arena<ref> arena{16};
-///     pinref::pin_totals before = ref::totals();
+///     struct frame { ref word; };
+///     pinref::pin_totals before = ref::totals();                 // of all pages with this word
 ///
 /// `Tag` keeps the counts of unrelated hosts apart. Memory order: none; counts of other threads may lag.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "pinref/ref/call_site.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
 
@@ -33,16 +35,25 @@ struct pin_totals {
 
 template <reference_word Ref, class Tag = void>
 class accounted_ref : public Ref {
+  using caller = typename detail::site_of_ref<Ref>::type;
+
  public:
   using Ref::Ref;
 
   [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::try_pin(n)); }
-  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::add_pin(n)); }
+  [[nodiscard]] take_result add_pin(std::size_t n = 1, [[maybe_unused]] caller where = caller::current()) noexcept {
+    if constexpr (std::is_empty_v<caller>)
+      return count_taken(n, Ref::add_pin(n));
+    else
+      return count_taken(n, Ref::add_pin(n, where));
+  }
 
-  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
-    const release_result result = Ref::unpin(n, idle_level);
-    if (result != release_result::underflow) mine().released.fetch_add(n, std::memory_order_relaxed);
-    return result;
+  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
+                                     [[maybe_unused]] caller where = caller::current()) noexcept {
+    if constexpr (std::is_empty_v<caller>)
+      return count_released(n, Ref::unpin(n, idle_level));
+    else
+      return count_released(n, Ref::unpin(n, idle_level, where));
   }
 
   /// The sums over all pages of this type.
@@ -58,6 +69,10 @@ class accounted_ref : public Ref {
  private:
   static take_result count_taken(std::size_t n, take_result result) noexcept {
     if (result == take_result::taken) mine().acquired.fetch_add(n, std::memory_order_relaxed);
+    return result;
+  }
+  static release_result count_released(std::size_t n, release_result result) noexcept {
+    if (result != release_result::underflow) mine().released.fetch_add(n, std::memory_order_relaxed);
     return result;
   }
 

@@ -5,7 +5,8 @@
 ///
 /// It finds what the word alone cannot: a reference released as a pin or a pin as a reference, a release of more than
 /// is held when the word still has enough, a get by somebody who holds nothing, a new life while the old one lasts.
-/// Such a call is reported with its place in the source, refused, and changes nothing.
+/// Such a call is reported with its place in the source, refused, and changes nothing. The place of a handle's release
+/// is in the handle's header.
 ///
 /// When not to use it: in production builds. It has the same interface, so one alias switches; every call pays a second
 /// atomic.

@@ -89,6 +89,9 @@ release_result drop(Page& page, std::size_t n, site_of<Page> where = site_of<Pag
 /// Takes n holders of a page that may be dying, or on its way into or out of a compound page.
 template <hold Mode, class Page>
 [[nodiscard]] PINREF_FAST_PATH take_result take(Page& page, std::size_t n) noexcept {
+  // A holder that is given back because the head has changed may be the last.
+  static_assert(freeable_page<Page> || !compound_page<Page>,
+                "pinref: takes of compound pages need page_traits<Page>::free_page(page)");
   for (;;) {
     Page& head = compound_head(page);
     if (page_immortal(head)) return take_result::taken;

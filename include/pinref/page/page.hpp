@@ -68,7 +68,7 @@ template <host_page Page>
   return detail::drop<hold::pin>(page, 1, where);
 }
 
-/// Plain references at some instant, pins not among them. Order: none. Linux: page_count().
+/// Plain references at some instant, pins not among them: see page_ref::count. Order: none. Linux: page_count().
 template <host_page Page>
 [[nodiscard]] auto page_ref_count(Page& page) noexcept {
   return page_traits<Page>::ref(compound_head(page)).count();

@@ -18,8 +18,12 @@
 ///     idle_page         idle_level(page) -> 0 or 1, on_idle(page)                optional: device pages
 ///     immortal_page     immortal(page) -> bool                                   optional: never counted, never freed
 ///     longterm_page     longterm_pinnable(page) -> bool                          optional: refuses FOLL_LONGTERM
-///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by exclusive
-///     mark freeable_page     free_page(head): called by the last release              optional, required by gup
+///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by a mark
+///     freeable_page     free_page(head): called by the last release              gup, handles, compound pages
+///                       share_count(head) -> share_count&                        reuse_rule::sole_user
+///                       mapcount(head) -> count                                  pins_by_mapcount
+///
+/// A function that is there but not as the table says, without noexcept or with another type, does not compile.
 ///
 /// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of
 /// a page that was idle before.
@@ -121,9 +125,40 @@ concept freeable_page = requires(Page& page) {
 
 // clang-format on
 
+namespace detail {
+
+/// Is every optional function either absent or as its concept asks? A misspelt one would otherwise count as absent.
+template <class Page>
+constexpr bool check_traits() noexcept {
+  using traits = page_traits<Page>;
+  static_assert(
+      compound_page<Page> || !requires(Page & page) { traits::head(page); },
+      "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
+  static_assert(
+      idle_page<Page> || !requires(Page & page) { traits::idle_level(page); },
+      "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
+  static_assert(
+      immortal_page<Page> || !requires(Page & page) { traits::immortal(page); },
+      "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
+  static_assert(
+      longterm_page<Page> || !requires(Page & page) { traits::longterm_pinnable(page); },
+      "pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included");
+  static_assert(
+      exclusive_page<Page> || !requires(Page & page) { traits::exclusive(page); },
+      "pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept "
+      "included");
+  static_assert(
+      freeable_page<Page> || !requires(Page & page) { traits::free_page(page); },
+      "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
+  return true;
+}
+
+}  // namespace detail
+
 /// The page that counts for this one: its head if it is part of a compound page, else itself. Linux: compound_head().
 template <host_page Page>
 [[nodiscard]] Page& compound_head(Page& page) noexcept {
+  static_assert(detail::check_traits<Page>());
   if constexpr (compound_page<Page>)
     return page_traits<Page>::head(page);
   else

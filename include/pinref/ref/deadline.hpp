@@ -7,9 +7,10 @@
 ///
 /// Example:
 ///
-///     page.wait_until_unpinned(pinref::deadline::in(5'000'000));                  // 5 ms from now
-///     page.wait_until_unpinned(pinref::deadline::at(std::chrono::steady_clock::now() + 1s));
+///     (void)ref.wait_until_unpinned(pinref::deadline::in(5'000'000));             // 5 ms from now
+///     (void)ref.wait_until_unpinned(pinref::deadline::at(std::chrono::steady_clock::now() + 1s));
 
+#include <concepts>
 #include <cstdint>
 
 #if __STDC_HOSTED__
@@ -23,7 +24,8 @@ namespace pinref {
 [[nodiscard]] inline std::int64_t monotonic_now() noexcept {
   ::timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  const std::int64_t seconds = time.tv_sec;
+  return seconds * 1'000'000'000 + time.tv_nsec;
 }
 #else
 [[nodiscard]] std::int64_t monotonic_now() noexcept;
@@ -41,13 +43,18 @@ class deadline {
     const std::int64_t at = monotonic_now();
     return deadline{nanoseconds > most - at ? most : at + nanoseconds};
   }
-  /// A time point of std::chrono::steady_clock.
+  /// A time point of std::chrono::steady_clock, of any resolution; one before the clock began is over already, one
+  /// beyond what can be counted never comes.
   template <class TimePoint>
   [[nodiscard]] static constexpr deadline at(const TimePoint& when) noexcept {
     using period = typename TimePoint::duration::period;
-    static_assert(period::num == 1 && 1'000'000'000 % period::den == 0,
-                  "pinref: a steady_clock time point is expected");
-    return deadline{static_cast<std::int64_t>(when.time_since_epoch().count()) * (1'000'000'000 / period::den)};
+    static_assert(TimePoint::clock::is_steady && std::signed_integral<typename TimePoint::rep> &&
+                      1'000'000'000 % period::den == 0,
+                  "pinref: deadline::at needs a time point of std::chrono::steady_clock in whole units");
+    constexpr std::int64_t scale = 1'000'000'000 / period::den * period::num;
+    const std::int64_t count = when.time_since_epoch().count();
+    if (count <= 0) return passed();
+    return count > most / scale ? never() : deadline{count * scale};
   }
 
   [[nodiscard]] constexpr bool is_never() const noexcept { return at_ == most; }

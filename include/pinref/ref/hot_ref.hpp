@@ -83,7 +83,8 @@ class hot_ref {
 
   /// Lets every thread count for itself, in `counts`. Precondition: the caller holds a reference, and keeps it until
   /// the page is exact again; a page has the same `counts` every time. False, and nothing has changed, if there is no
-  /// barrier for it, somebody waits for holders to leave, or the page has more than 2^26 pins. Order: none. Linux:
+  /// barrier for it, somebody waits for holders to leave or has waited in vain for some that are still there, or the
+  /// page has more than 2^26 pins. Order: none. Linux:
   /// percpu_ref_switch_to_percpu().
   [[nodiscard]] bool make_hot(slots& counts) noexcept {
     if (!Sync::has_heavy_barrier()) return false;
@@ -99,7 +100,9 @@ class hot_ref {
   }
 
   /// Makes the page an ordinary page_ref. It is one already: `released`. `last`: the reference that should have been
-  /// kept was put, and the caller alone frees the page. Order: as put. Linux: percpu_ref_switch_to_atomic_sync().
+  /// kept was put, and the caller alone frees the page. `underflow`: more was released than was held, and the page
+  /// stays with references nobody has. A wait and a freeze make it exact as well, but cannot tell. Order: as put.
+  /// Linux: percpu_ref_switch_to_atomic_sync().
   release_result make_exact() noexcept {
     const switching only_one{gate_};
     slot* const counts = hot_.load(std::memory_order_relaxed);
@@ -347,7 +350,10 @@ class hot_ref {
       for (unsigned i = 0; i != Threads; ++i) sum = static_cast<word_type>(sum + move_out(counts[i]));
       // (T11) pairs with (T8), (T9): nobody has come late meanwhile, and who does now sees what was collected.
     } while (!gate_.compare_exchange_weak(now, now - collecting, std::memory_order_release, std::memory_order_acquire));
-    return word_.release(static_cast<word_type>(boost - sum), 0);
+    const release_result result = word_.release(static_cast<word_type>(boost - sum), 0);
+    // Refused, it would leave the page with the boost, and looking pinned, for good.
+    if (result == release_result::underflow) (void)word_.release(static_cast<word_type>(boost - 1), 0);
+    return result;
   }
 
   static word_type move_out(slot& from) noexcept {

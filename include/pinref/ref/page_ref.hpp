@@ -24,9 +24,9 @@
 /// A thread may wait until the holders have left. While somebody waits, takes and releases of that page use their slow
 /// paths; otherwise waiting costs nothing.
 ///
-/// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger one is refused and changes
-/// nothing. n = 0 changes nothing. Every member is lock-free; takes and releases are
-/// wait-free as long as the page is alive and not at its limit.
+/// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger take or release is refused and
+/// changes nothing. n = 0 changes nothing; a release of none says `idle` if the page is. Every member is lock-free;
+/// takes and releases are wait-free as long as the page is alive and not at its limit.
 ///
 /// Source: Linux page_ref_add(), folio_try_get(), folio_put(), page_ref_freeze(), GUP_PIN_COUNTING_BIAS.
 
@@ -69,8 +69,9 @@ class page_ref {
   page_ref(const page_ref&) = delete;
   page_ref& operator=(const page_ref&) = delete;
 
-  /// Begins a life with n references, n >= 1. Precondition: the page is dead and the caller owns it alone. Order:
-  /// release, so that whoever takes the page sees it as prepared. Linux: init_page_count().
+  /// Begins a life with n references, from 1 to `max_holders` of the layout's zones. Precondition: the page is dead and
+  /// the caller owns it alone. Order: release, so that whoever takes the page sees it as prepared. Linux:
+  /// init_page_count().
   void reset(std::size_t n = 1) noexcept { word_.start(references(n)); }
 
   /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux:
@@ -127,15 +128,14 @@ class page_ref {
   }
 
   /// Claims the page exclusively if it is held by exactly n >= 1 references and no pin. The page then looks dead to
-  /// everybody until unfreeze. Precondition: all n references are the caller's to give up: if somebody else may put one
-  /// meanwhile, exclude that first (an evictor takes the page lock, looks the page up again, and then freezes). Order:
-  /// acquire on success.
-  /// Linux: page_ref_freeze().
+  /// everybody until unfreeze. Precondition: all n references are there and the caller's to give up: if somebody else
+  /// may put one meanwhile, exclude that first (an evictor takes the page lock, looks the page up again, and then
+  /// freezes); of fewer, a pin could make up the number. Order: acquire on success. Linux: page_ref_freeze().
   [[nodiscard]] bool freeze(std::size_t n) noexcept {
     return n != 0 && n <= Layout::zones::max_holders && word_.freeze(references(n));
   }
 
-  /// Gives a frozen page back with n >= 1 references. Precondition: the caller froze it. Order: release. Linux:
+  /// Gives a frozen page back with n references, as reset. Precondition: the caller froze it. Order: release. Linux:
   /// page_ref_unfreeze().
   void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
 
@@ -171,7 +171,8 @@ class page_ref {
 
   /// All counts at one instant. Order: none.
   [[nodiscard]] layout snapshot() const noexcept { return Layout{word_.load()}; }
-  /// Plain references at some instant. Negative if more was put than was taken.
+  /// Plain references at some instant. Negative if more was put than was taken. Where the layout is not exact, of
+  /// `pin_bias` references or more the remainder: the rest looks like pins, also to the questions and waits above.
   [[nodiscard]] auto count() const noexcept { return snapshot().references(); }
   /// Pins at some instant.
   [[nodiscard]] auto pins() const noexcept { return snapshot().pins(); }

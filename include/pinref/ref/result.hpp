@@ -23,7 +23,7 @@ enum class release_result : unsigned char {
   released,   ///< others hold the page, or somebody else is freeing it: do not touch it again
   idle,       ///< the count fell to the idle level asked for: nobody but the owner holds the page
   last,       ///< the caller alone frees the page; the word is dead and what to free comes from the page itself
-  underflow,  ///< nothing released: the caller did not hold that much; a bug of the caller
+  underflow,  ///< nothing released: more than is held, or n is above the limit of one bulk release; a bug
 };
 
 /// The outcome of a wait.

@@ -84,12 +84,15 @@ struct std_sync {
     const std::int64_t time = left < most ? left : most;
     ::timespec sleep{};
 #if defined(__linux__)
-    sleep.tv_sec = static_cast<decltype(sleep.tv_sec)>(time / 1'000'000'000);
-    sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time % 1'000'000'000);
+    const int seconds = static_cast<int>(time / 1'000'000'000);
+    const int nanoseconds = static_cast<int>(time % 1'000'000'000);
+    sleep.tv_sec = seconds;
+    sleep.tv_nsec = nanoseconds;
     static_assert(sizeof(on.ticks) == sizeof(std::uint32_t));
     ::syscall(detail::futex_call, &on.ticks, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
 #else
-    sleep.tv_nsec = static_cast<decltype(sleep.tv_nsec)>(time < 50'000 ? time : 50'000);
+    const int nanoseconds = time < 50'000 ? static_cast<int>(time) : 50'000;
+    sleep.tv_nsec = nanoseconds;
     if (on.ticks.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
 #endif
 #endif

@@ -11,7 +11,7 @@
 ///
 ///     pinref::wait_canceller<> stop;
 ///     // one thread:                                              // another:
-///     page.wait_until_unpinned(pinref::deadline::never(), std::ref(stop));      stop.cancel();
+///     (void)ref.wait_until_unpinned(pinref::deadline::never(), std::ref(stop));   stop.cancel();
 ///
 /// Memory order: who is told `given_up` sees what the thread that cancelled wrote before.
 

@@ -1,0 +1,160 @@
+// What a host gets wrong, or leaves out, ends in an answer: nothing loops, nothing is handed out that was not written.
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+#include "pinref/pinref.hpp"
+
+namespace {
+
+using pinref::foll;
+using pinref::gup_error;
+using pinref::gup_result;
+using pinref::release_result;
+using pinref::take_result;
+
+// The least a host can have: a word, and somewhere for free pages to go.
+struct page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  int freed = 0;
+};
+
+// Every address maps its page, and says that the entry covers `run` pages.
+struct space {
+  using page = ::page;
+  static constexpr std::size_t page_size = 4096;
+
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < pages.size() * page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) {
+    if (!present) return {};
+    return {&pages[address / page_size], 0, run};
+  }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll, Use use) {
+    if (forgets) return gup_error::none;
+    return use(pinref::mapping<page>{&pages[address / page_size], 0, run});
+  }
+  void broken_mapping(std::uintptr_t address) { broken.push_back(address); }
+
+  std::vector<page> pages = std::vector<page>(4);
+  std::size_t run = 1;
+  bool present = true;
+  bool forgets = false;  // to call `use`
+  std::vector<std::uintptr_t> broken;
+};
+
+// An object whose pages are gone again when they are looked for.
+struct forgetful_object {
+  using page = ::page;
+  static constexpr std::size_t page_size = 4096;
+
+  [[nodiscard]] std::uint64_t size() const { return page_size; }
+  [[nodiscard]] page* find(std::uint64_t) const { return nullptr; }
+  [[nodiscard]] gup_error allocate(std::uint64_t) {
+    ++allocations;
+    return gup_error::none;
+  }
+  unsigned allocations = 0;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<page> {
+  static auto& ref(page& p) noexcept { return p.ref; }
+  static void free_page(page& p) noexcept { ++p.freed; }
+};
+
+TEST_CASE("an entry for several pages that have no numbers is taken page by page") {
+  space s;
+  s.run = 4;
+  for (const bool present : {true, false}) {
+    s.present = present;
+    page* pages[4] = {};
+    REQUIRE(pinref::pin_user_pages_fast(s, 0, 4, foll::none, pages) == gup_result{4, gup_error::none});
+    for (std::size_t i = 0; i != 4; ++i) {
+      CHECK(pages[i] == &s.pages[i]);
+      CHECK(pinref::page_pin_count(s.pages[i]) == 1);
+    }
+    CHECK(pinref::unpin_user_pages(pages, 4).ok());
+  }
+}
+
+TEST_CASE("a run of no pages is a broken mapping, in both paths") {
+  space s;
+  s.run = 0;
+  page* pages[2] = {};
+  for (const bool present : {true, false}) {
+    s.present = present;
+    s.broken.clear();
+    CHECK(pinref::pin_user_pages_fast(s, 4096, 2, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
+    CHECK(pinref::get_user_pages(s, 4096, 2, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
+    CHECK(pinref::fault_in_user_pages(s, 4096, 2, foll::none) == gup_result{0, gup_error::broken_mapping});
+    CHECK(s.broken == std::vector<std::uintptr_t>{4096, 4096, 4096});
+  }
+  CHECK(s.pages[1].ref.snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("a fault_in that reports success without a page is a broken mapping") {
+  space s;
+  s.present = false;
+  s.forgets = true;
+  page* pages[2] = {};
+  CHECK(pinref::pin_user_pages_fast(s, 0, 2, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
+  CHECK(pinref::get_user_pages(s, 0, 2, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
+  CHECK(pinref::fault_in_user_pages(s, 0, 2, foll::none) == gup_result{0, gup_error::broken_mapping});
+  CHECK(s.broken.size() == 3);
+}
+
+TEST_CASE("an object whose new pages are never found is busy in the end") {
+  forgetful_object object;
+  page* folios[1] = {};
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(object, 0, 0, folios, 1, offset) == gup_result{0, gup_error::busy});
+  CHECK(object.allocations == pinref::max_object_races + 1);
+}
+
+TEST_CASE("an owner's request needs neither page lock nor dirty bit") {
+  space s;
+  page* pages[4] = {};
+  pinref::pin_owner<page, std::mutex> owner{8};
+  {
+    pinref::owned_pins request{owner};
+    CHECK(request.pin_user_pages_fast(s, 0, 4, foll::none, pages) == gup_result{4, gup_error::none});
+    CHECK(request.unpin() == gup_result{4, gup_error::none});
+    CHECK(request.pin_user_pages(s, 0, 3, foll::none, pages) == gup_result{3, gup_error::none});
+  }
+  CHECK(owner.live() == 0);
+  for (const page& each : s.pages) CHECK(each.ref.snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("a release of far more than is held ends at the first refusal of each run, and the other runs are released") {
+  page a, b;
+  REQUIRE(pinref::try_pin_page(a, 2) == take_result::taken);
+  REQUIRE(pinref::try_pin_page(b, 3) == take_result::taken);
+  CHECK(pinref::unpin_user_folio(a, std::numeric_limits<std::size_t>::max()) == gup_result{0, gup_error::underflow});
+  page* pages[] = {&a, &a, &a, nullptr, &b, &b, &a};
+  CHECK(pinref::unpin_user_pages(pages, 7) == gup_result{3, gup_error::underflow});
+  CHECK(a.ref.snapshot() == pinref::bias64::of(1, 1));
+  CHECK(b.ref.snapshot() == pinref::bias64::of(1, 1));
+}
+
+TEST_CASE("a deadline at a time point: before the clock began it is over, beyond its end it never comes") {
+  using clock = std::chrono::steady_clock;
+  using pinref::deadline;
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  CHECK(deadline::at(clock::time_point::min()).is_passed());
+  CHECK(deadline::at(clock::time_point{}).is_passed());
+  CHECK(deadline::at(clock::time_point::max()).left() > 0);
+  CHECK(deadline::at(std::chrono::time_point<clock, milliseconds>::max()).is_never());
+  CHECK(deadline::at(std::chrono::time_point<clock, milliseconds>::min()).is_passed());
+  const auto now = std::chrono::time_point_cast<hours>(clock::now());
+  CHECK(deadline::at(now + hours{2}).left() > 3'600'000'000'000);
+  CHECK(deadline::at(now + hours{2}).left() <= 7'200'000'000'000);
+}
