@@ -744,12 +744,13 @@ class machine {
     page** const pages = usable ? out.pages : untouched;
     const gup_result seen = fast ? request.pin_user_pages_fast(space_, given.start, given.n, given.flags, pages)
                                  : request.pin_user_pages(space_, given.start, given.n, given.flags, pages);
+    std::vector<gup_error> reasons = refusals(given, true, true);
     if (!usable) {
-      expect(seen, gup_result{0, gup_error::busy}, "a pin of a request in use");
+      reasons.push_back(gup_error::busy);
+      (void)refuses(reasons, seen);
       expect(std::count(std::begin(untouched), std::end(untouched), mark()), std::ptrdiff_t{room}, "its output");
       return;
     }
-    std::vector<gup_error> reasons = refusals(given, true, true);
     if (given.n > limit || owned_ + given.n > limit) reasons.push_back(gup_error::limit_exceeded);
     if (!refuses(reasons, seen)) {
       expect(seen, model_.gup(given.slot(), given.n, given.flags, true, fast, inject, out.model), "a pin of an owner");

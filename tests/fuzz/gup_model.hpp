@@ -120,10 +120,11 @@ class gup_model {
   void drop_many(model_page& h, number n, bool pin, gup_result& done) {
     while (n != 0) {
       const number some = std::min(n, h.word.most(pin));
-      if (drop_head(h, some, pin) == release_result::underflow)
+      if (drop_head(h, some, pin) == release_result::underflow) {
         done.reason = gup_error::underflow;
-      else
-        done.count += static_cast<std::size_t>(some);
+        return;
+      }
+      done.count += static_cast<std::size_t>(some);
       n -= some;
     }
   }
