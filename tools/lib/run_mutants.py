@@ -38,23 +38,37 @@ def main():
     options = arguments()
     headers = find_mutants(options)
     everything = [mutant for header in headers for mutant in header.mutants]
-    if options.only:
-        everything = [mutant for mutant in everything if mutant.path in options.only]
+    table = Table(options.root / "docs" / "mutation.md", everything)
+    chosen = [mutant for mutant in everything
+              if not (options.only and mutant.path not in options.only)
+              and not (options.missing and table.killer(mutant))]
     if options.list:
-        for mutant in everything:
+        for mutant in chosen:
             print(f"{mutant.path}:{mutant.line}: {mutant.key}")
         return 0
+    if not chosen:
+        print("0 passed, 0 failed")
+        return 0
     with tempfile.TemporaryDirectory(prefix="pinref-mutate-") as folder:
-        lab = Lab(options, Path(folder), headers, {mutant.path for mutant in everything})
+        lab = Lab(options, Path(folder), headers, {mutant.path for mutant in chosen})
         if not lab.build():
             return 1
-        return report(options, everything, lab.run_all(everything))
+        killers = []
+        for mutant, killer in lab.run_all(chosen):
+            killers.append(killer)
+            print(f"[{len(killers)}/{len(chosen)}] {mutant.path}:{mutant.line}: {mutant.key}: {killer or 'SURVIVED'}",
+                  flush=True)
+            table.note(mutant, killer)
+            if options.write:
+                table.write()
+    return report(chosen == everything, chosen, killers, table)
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/mutate")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--only", action="append", help="a header below include/pinref")
+    parser.add_argument("--missing", action="store_true", help="those that docs/mutation.md names no test for")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
@@ -200,59 +214,68 @@ class Lab:
                     return f"{suite}: {killer}"
         return None
 
-    def run_all(self, everything):
-        killers = []
+    def run_all(self, chosen):
         with ThreadPoolExecutor(self.options.jobs) as pool:
-            for mutant, killer in zip(everything, pool.map(self._killer, everything)):
-                killers.append(killer)
-                print(f"[{len(killers)}/{len(everything)}] {mutant.path}:{mutant.line}: {mutant.key}: "
-                      f"{killer or 'SURVIVED'}", flush=True)
-        return killers
+            yield from zip(chosen, pool.map(self._killer, chosen))
 
 
-def equivalents(document):
-    """Path and key of each mutant that the document calls equivalent: the bullets with a path in front."""
-    return set(re.findall(r"^- (\S+\.hpp): (.+)$", document, re.M))
+class Table:
+    """docs/mutation.md: which test noticed, and which mutants it calls equivalent, in bullets with a path in front."""
+
+    EQUIVALENT, NOBODY = "equivalent", "**nobody**"
+
+    def __init__(self, file, everything):
+        self.file = file
+        self.everything = everything
+        self.rows = {}
+        for line in file.read_text().splitlines():
+            cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if len(cells) == 3 and cells[0].endswith(".hpp"):
+                self.rows[cells[0], cells[1]] = cells[2]
+
+    def killer(self, mutant):
+        by = self.rows.get((mutant.path, mutant.key))
+        return None if by in (self.EQUIVALENT, self.NOBODY) else by
+
+    def note(self, mutant, killer):
+        self.rows[mutant.path, mutant.key] = killer or self.NOBODY
+
+    def equivalents(self):
+        return set(re.findall(r"^- (\S+\.hpp): (.+)$", self.file.read_text(), re.M))
+
+    def write(self):
+        """A row for each mutant there is and that was ever run."""
+        head, _, rest = self.file.read_text().partition(BEGIN)
+        tail = rest.partition(END)[2]
+        known = self.equivalents()
+        lines = ["| header | mutant | noticed by |", "|---|---|---|"]
+        for mutant in self.everything:
+            by = self.rows.get((mutant.path, mutant.key))
+            if by is None:
+                continue
+            if by in (self.EQUIVALENT, self.NOBODY):
+                by = self.EQUIVALENT if (mutant.path, mutant.key) in known else self.NOBODY
+            cells = (cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by))
+            lines.append("| " + " | ".join(cells) + " |")
+        self.file.write_text(head + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + tail)
 
 
-def report(options, everything, killers):
-    file = options.root / "docs" / "mutation.md"
-    document = file.read_text() if file.exists() else ""
-    known = equivalents(document)
-    survivors = [mutant for mutant, killer in zip(everything, killers) if killer is None]
-    unlisted = [mutant for mutant in survivors if (mutant.path, mutant.key) not in known]
-    stale = known - {(mutant.path, mutant.key) for mutant in survivors}
-    if options.write:
-        write_table(file, document, everything, killers, known)
-    print(f"covered: {len(everything)} mutants, {len(everything) - len(survivors)} killed, "
-          f"{len(survivors) - len(unlisted)} equivalent, {len(unlisted)} unexplained")
-    for mutant in unlisted:
-        print(f"unexplained: {mutant.path}:{mutant.line}: {mutant.key}")
-    if not options.only:
-        for path, key in sorted(stale):
-            print(f"docs/mutation.md calls this equivalent, but it is killed, or gone: {path}: {key}")
+def report(complete, chosen, killers, table):
+    known = table.equivalents()
+    survivors = {(mutant.path, mutant.key) for mutant, killer in zip(chosen, killers) if killer is None}
+    unlisted = survivors - known
+    # Known as equivalent, but killed, or gone: to be seen where all were tried.
+    stale = known - survivors if complete else set()
+    print(f"covered: {len(chosen)} mutants, {len(chosen) - len(survivors)} killed, "
+          f"{len(survivors - unlisted)} equivalent, {len(unlisted)} unexplained")
+    for path, key in sorted(unlisted):
+        print(f"unexplained: {path}: {key}")
+    for path, key in sorted(stale):
+        print(f"docs/mutation.md calls this equivalent, but it is killed, or gone: {path}: {key}")
     # The closing line that tools/test counts.
-    failed = len(unlisted) + (0 if options.only else len(stale))
-    print(f"{len(everything) - len(unlisted)} passed, {failed} failed")
+    failed = len(unlisted) + len(stale)
+    print(f"{len(chosen) - len(unlisted)} passed, {failed} failed")
     return 1 if failed else 0
-
-
-def write_table(file, document, everything, killers, known):
-    """Rows of headers that were not run stay."""
-    head, _, rest = document.partition(BEGIN)
-    old, _, tail = rest.partition(END)
-    rows = {}
-    for row in re.findall(r"^\| (\S+\.hpp) \|.*$", old, re.M):
-        rows[row] = [line for line in old.splitlines() if line.startswith(f"| {row} |")]
-    for path in {mutant.path for mutant in everything}:
-        rows[path] = []
-    for mutant, killer in zip(everything, killers):
-        by = killer or ("equivalent" if (mutant.path, mutant.key) in known else "**nobody**")
-        cells = (cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by))
-        rows[mutant.path].append("| " + " | ".join(cells) + " |")
-    lines = ["| header | mutant | noticed by |", "|---|---|---|"]
-    lines += [line for path in sorted(rows) for line in rows[path]]
-    file.write_text(head + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + tail)
 
 
 if __name__ == "__main__":
