@@ -62,6 +62,20 @@ struct torn : explored_sync {
   };
 };
 
+// Sleepers are woken before the word is changed instead of afterwards.
+struct woken_early : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    bool compare_exchange_weak(T& seen, T desired, std::memory_order success, std::memory_order failure,
+                               explorer::place at = {}) noexcept {
+      explored_sync::wake(event_of(this));
+      return explorer::atomic<T>::compare_exchange_weak(seen, desired, success, failure, at);
+    }
+  };
+  static void wake(event&) noexcept {}
+};
+
 // Nobody is woken.
 struct silent : explored_sync {
   static void wake(event&) noexcept {}

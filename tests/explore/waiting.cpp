@@ -323,6 +323,11 @@ TEST_CASE("a release that wakes nobody is caught, by whatever call the holder le
     caught("lost wake-up", each);
 }
 
+TEST_CASE("a release that wakes before it has changed the word is caught") {
+  caught("lost wake-up", unpin<pinref::bias64, woken_early>);
+  caught("lost wake-up", until_put<pinref::split, woken_early>);
+}
+
 TEST_CASE("a canceller that wakes nobody is caught") {
   caught("lost wake-up", cancelled<pinref::bias64, silent>);
 }
