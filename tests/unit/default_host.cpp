@@ -246,18 +246,15 @@ TEST_CASE("a table knows where it ends") {
   CHECK_FALSE(space.contains(base, end));
   CHECK_FALSE(space.contains(base - 1, base));
   CHECK_FALSE(space.contains(base + 5000, base + 10));
-  for (const auto& [address, n] : {std::pair<std::uintptr_t, std::size_t>{base, 0},
-                                   {base, 5},
-                                   {base + 1, 1},
-                                   {base - 4096, 1},
-                                   {end, 1},
-                                   {end + 4096, 1},
-                                   {base + 3 * 4096, 2},
-                                   {base, SIZE_MAX}}) {
-    CAPTURE(address);
-    CAPTURE(n);
-    CHECK_FALSE(space.map(address, n, protection::read));
-  }
+  const auto refuses = [&](std::uintptr_t address, std::size_t n) { return !space.map(address, n, protection::read); };
+  CHECK(refuses(base, 0));
+  CHECK(refuses(base, 5));
+  CHECK(refuses(base + 1, 1));
+  CHECK(refuses(base - 4096, 1));
+  CHECK(refuses(end, 1));
+  CHECK(refuses(end + 4096, 1));
+  CHECK(refuses(base + 3 * 4096, 2));
+  CHECK(refuses(base, SIZE_MAX));
   CHECK(space.map(base, 4, protection::read));
   space.unmap(std::uintptr_t{1} << 30, 1);
   frame* pages[4];
