@@ -46,7 +46,6 @@ class basic_page_table {
   /// the system refuse the memory.
   basic_page_table(arena& frames, std::uintptr_t base, std::size_t nr_pages) noexcept : arena_(frames), base_(base) {
     if (nr_pages == 0 || base % page_size != 0 || nr_pages - 1 > (UINTPTR_MAX - base) / page_size) return;
-    if (nr_pages > SIZE_MAX / sizeof(entry)) return;
     entries_.reset(new (std::nothrow) entry[nr_pages]);
     if (entries_ != nullptr) nr_pages_ = nr_pages;
   }
