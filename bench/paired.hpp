@@ -30,18 +30,28 @@ inline spread spread_of(std::vector<double> values) {
 
 constexpr double slice_seconds = 200e-6;
 
+/// The shortest of three slices that nobody disturbed, or of as many as it takes to give up on that.
+inline double shortest_slice(crew& threads, const contender& who) {
+  double shortest = 1e9;
+  for (int clean = 0, tries = 0; clean != 3 && tries != 30; ++tries) {
+    const slice part = threads.run(who);
+    clean += part.clean ? 1 : 0;
+    shortest = std::min(shortest, part.seconds);
+  }
+  return shortest;
+}
+
 /// How many operations make a chunk, and if one is long, how many chunks a slice, so that slices of cheap and dear
 /// contenders take the same time.
 inline void calibrate(crew& threads, contender& who) {
   for (;;) {
-    double fastest = threads.run(who).seconds;
-    for (int again = 0; again != 2; ++again) fastest = std::min(fastest, threads.run(who).seconds);
-    if (who.ops == 1 && fastest > slice_seconds) {
-      who.chunks = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.chunks) * slice_seconds / fastest));
+    const double seconds = shortest_slice(threads, who);
+    if (who.ops == 1 && seconds > slice_seconds) {
+      who.chunks = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.chunks) * slice_seconds / seconds));
       return;
     }
-    if (fastest * 4 > slice_seconds) {
-      who.ops = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.ops) * slice_seconds / fastest));
+    if (seconds * 4 > slice_seconds) {
+      who.ops = std::max<std::size_t>(1, static_cast<std::size_t>(double(who.ops) * slice_seconds / seconds));
       return;
     }
     who.ops *= 4;
