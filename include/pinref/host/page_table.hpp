@@ -45,7 +45,8 @@ class basic_page_table {
   /// `nr_pages` pages of addresses from `base` on, a multiple of page_size. Check `valid()`: the range may not fit, or
   /// the system refuse the memory.
   basic_page_table(arena& frames, std::uintptr_t base, std::size_t nr_pages) noexcept : arena_(frames), base_(base) {
-    if (nr_pages == 0 || base % page_size != 0 || nr_pages - 1 > (UINTPTR_MAX - base) / page_size) return;
+    // No pages at all are refused here too: one less is more than fits.
+    if (base % page_size != 0 || nr_pages - 1 > (UINTPTR_MAX - base) / page_size) return;
     entries_.reset(new (std::nothrow) entry[nr_pages]);
     if (entries_ != nullptr) nr_pages_ = nr_pages;
   }
