@@ -88,7 +88,7 @@ class host {
 
   static host& make(execution& x) {
     // What a failed execution leaves behind must be found by a leak checker.
-    static std::set<host*> kept;
+    static auto& kept = *new std::set<host*>;
     struct keeper {
       explicit keeper(host* made) : mine(made) { kept.insert(mine); }
       ~keeper() {
