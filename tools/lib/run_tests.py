@@ -169,7 +169,7 @@ def plan_extra(suite, tally):
         yield Build("valgrind", "g++", everyday, ["unit"], test_options=["--setup", "valgrind"],
                     folder="gcc", part=True)
     else:
-        # Without optimization, which moves the counts of what it has folded or inlined to other lines.
+        # Optimization moves the counts of what it has folded or inlined to other lines.
         yield Build("coverage", "g++", ["-Db_coverage=true", "-Doptimization=0", "-Ddebug=false", "-Dtests=enabled",
                                         "-Dexamples=disabled", "-Dbench=disabled"],
                     [*DETERMINISTIC_SUITES, "coverage"], part=True)
