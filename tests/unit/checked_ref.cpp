@@ -44,8 +44,9 @@ TEST_CASE_TEMPLATE("a page that is pinned, and not referenced, can be got, pinne
   checked<Layout> ref;
   passes([&] {
     ref.reset();
+    CHECK(ref.get() == take_result::taken);
     REQUIRE(ref.try_pin() == take_result::taken);
-    CHECK(ref.put() == release_result::released);
+    CHECK(ref.put(2) == release_result::released);
     CHECK(ref.add_pin(2) == take_result::taken);
     CHECK(ref.get() == take_result::taken);
     CHECK(ref.try_get_if_alive() == take_result::taken);

@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <random>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "layouts.hpp"
@@ -185,12 +187,15 @@ TEST_CASE("a bulk above the limit is refused and changes nothing, hot or exact")
   page<> p;
   for (int hot = 0; hot != 2; ++hot) {
     if (hot == 1) REQUIRE_HOT(p);
-    CHECK(p.ref.get(p.ref.max_references_at_once + 1) == take_result::overflow);
-    CHECK(p.ref.try_get(p.ref.max_references_at_once + 1) == take_result::overflow);
-    CHECK(p.ref.try_get_if_alive(p.ref.max_references_at_once + 1) == take_result::overflow);
+    // Where a size_t can say so many.
+    if (const std::size_t n = p.ref.max_references_at_once + 1; n != 0) {
+      CHECK(p.ref.get(n) == take_result::overflow);
+      CHECK(p.ref.try_get(n) == take_result::overflow);
+      CHECK(p.ref.try_get_if_alive(n) == take_result::overflow);
+      CHECK(p.ref.put(n) == release_result::underflow);
+    }
     CHECK(p.ref.try_pin(p.ref.max_pins_at_once + 1) == take_result::overflow);
     CHECK(p.ref.add_pin(~std::size_t{0}) == take_result::overflow);
-    CHECK(p.ref.put(p.ref.max_references_at_once + 1) == release_result::underflow);
     CHECK(p.ref.unpin(~std::size_t{0}) == release_result::underflow);
     CHECK_FALSE(p.ref.freeze(0));
     CHECK_FALSE(p.ref.freeze(~std::size_t{0}));
@@ -346,6 +351,50 @@ TEST_CASE("a wait makes the page exact, and it is not made hot under the waiter"
   CHECK(p.ref.unpin() == release_result::released);
   waiter.join();
   CHECK(p.heat());
+}
+
+TEST_CASE("a pool gives each number once, and none when all are taken") {
+  pinref::detail::number_pool<pinref::std_sync> pool;
+  for (unsigned i = 0; i != pool.size; ++i) CHECK(pool.take() == i);
+  CHECK(pool.take() == pool.none);
+  for (const unsigned number : {63u, 5u}) {
+    pool.give_back(number);
+    CHECK(pool.take() == number);
+    CHECK(pool.take() == pool.none);
+  }
+}
+
+TEST_CASE("a question that meets a switch waits until it is over") {
+  struct meeting : numbered {
+    static std::function<void()>& halfway() {
+      static std::function<void()> call;
+      return call;
+    }
+    static std::atomic<unsigned>& pauses() {
+      static std::atomic<unsigned> all{0};
+      return all;
+    }
+    static void heavy_barrier() noexcept {
+      if (halfway()) std::exchange(halfway(), nullptr)();
+      hot_sync::heavy_barrier();
+    }
+    static void pause() noexcept {
+      ++pauses();
+      hot_sync::pause();
+    }
+  };
+  page<hot_ref<bias64, meeting, 2>> p;
+  REQUIRE_HOT(p);
+  REQUIRE(p.ref.try_pin() == take_result::taken);
+  std::thread asker;
+  meeting::halfway() = [&] {
+    asker = std::thread([&p] { CHECK(p.ref.dma_pinned()); });
+    while (meeting::pauses() == 0) std::this_thread::yield();
+  };
+  CHECK(p.ref.make_exact() == release_result::released);
+  REQUIRE(asker.joinable());
+  asker.join();
+  CHECK(p.ref.snapshot() == bias64::of(1, 1));
 }
 
 TEST_CASE("live threads have numbers of their own, and leave them to later ones") {

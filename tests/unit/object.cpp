@@ -41,7 +41,26 @@ struct file {
   std::function<void(std::uint64_t)> before_find;
 };
 
+struct single {
+  pinref::page_ref<> ref;
+};
+
+struct four_pages {
+  using page = single;
+  static constexpr std::size_t page_size = 4096;
+  std::uint64_t size() const noexcept { return 4 * page_size; }
+  page* find(std::uint64_t index) noexcept { return &pages[index]; }
+  gup_error allocate(std::uint64_t) noexcept { return gup_error::no_memory; }
+  page pages[4];
+};
+
 }  // namespace
+
+template <>
+struct pinref::page_traits<single> {
+  static auto& ref(single& page) noexcept { return page.ref; }
+  static void free_page(single&) noexcept {}
+};
 
 TEST_CASE_TEMPLATE("pin_object_folios pins each folio once, tells the offset in the first and stops at its maximum",
                    Layout, ALL_LAYOUTS) {
@@ -68,6 +87,18 @@ TEST_CASE_TEMPLATE("pin_object_folios pins each folio once, tells the offset in 
   CHECK(offset == 0);
   CHECK(pinref::unpin_user_pages(folios, 1).count == 1);
   CHECK(object.allocations == 0);
+}
+
+TEST_CASE("pages that are never compound are folios of one page") {
+  four_pages object;
+  for (single& page : object.pages) page.ref.reset();
+  single* folios[4] = {};
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(object, 4096 + 7, 3 * 4096, folios, 4, offset) == gup_result{3, gup_error::none});
+  CHECK(offset == 7);
+  for (std::size_t i = 0; i != 3; ++i) CHECK(folios[i] == &object.pages[i + 1]);
+  CHECK(pinref::unpin_user_pages(folios, 3).count == 3);
+  for (const single& page : object.pages) CHECK(page.ref.snapshot() == pinref::bias64::of(1));
 }
 
 TEST_CASE_TEMPLATE("missing pages are allocated, and a lost race is tried again", Layout, ALL_LAYOUTS) {

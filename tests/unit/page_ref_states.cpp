@@ -257,3 +257,21 @@ TEST_CASE("split: every state of two 8-bit words") {
   ref.reset(2);
   CHECK(ref.snapshot() == split8::of(2));
 }
+
+TEST_CASE_TEMPLATE("more than one call may take is refused by each, and a number that the word cannot hold not cut off",
+                   Layout, ALL_LAYOUTS, SMALL_BIAS_LAYOUTS) {
+  page_ref<Layout> ref;
+  ref.reset();
+  REQUIRE(ref.try_pin() == take_result::taken);
+  const auto before = ref.snapshot();
+  const std::size_t pins = ref.max_pins_at_once + 1;
+  CHECK(ref.try_pin(pins) == take_result::overflow);
+  CHECK(ref.add_pin(pins) == take_result::overflow);
+  CHECK(ref.unpin(pins) == release_result::underflow);
+  CHECK(ref.snapshot() == before);
+  REQUIRE(ref.unpin() == release_result::released);
+  if constexpr (sizeof(typename Layout::word_type) < sizeof(std::size_t))
+    CHECK_FALSE(ref.freeze((std::size_t{1} << 8 * sizeof(typename Layout::word_type)) + 1));
+  CHECK_FALSE(ref.freeze(0));
+  CHECK(ref.freeze(1));
+}
