@@ -51,10 +51,10 @@ void ends_dead(execution& x, Page& p) {
   check(p.ref.snapshot() == typename decltype(p.ref)::layout{}, "nothing is left in the word");
 }
 
-// The owner's put against takes that may revive the page at zero or find it dead.
-template <class Layout, class Sync = explored_sync>
-void get_put_free(execution& x) {
-  auto& p = make<page<Layout, Sync>>(x);
+// The owner puts, one thread gets and puts, one pins and unpins.
+template <class Page>
+void put_against_takes(execution& x) {
+  auto& p = make<Page>(x);
   x.thread([&p] {
     p.use();
     p.released(p.ref.put());
@@ -70,6 +70,12 @@ void get_put_free(execution& x) {
     p.released(p.ref.unpin());
   });
   ends_dead(x, p);
+}
+
+// Takes may revive the page at zero or find it dead.
+template <class Layout, class Sync = explored_sync>
+void get_put_free(execution& x) {
+  put_against_takes<page<Layout, Sync>>(x);
 }
 
 // The same by the calls for a likely sole holder, for a caller that holds already, and for several at once.
@@ -131,22 +137,7 @@ struct reborn : page<Layout, Sync> {
 // Takes may add to the dead word and find themselves in the next life.
 template <class Layout, class Sync = explored_sync>
 void two_lives(execution& x) {
-  auto& p = make<reborn<Layout, Sync>>(x);
-  x.thread([&p] {
-    p.use();
-    p.released(p.ref.put());
-  });
-  x.thread([&p] {
-    if (p.ref.try_get() != taken) return;
-    p.use();
-    p.released(p.ref.put());
-  });
-  x.thread([&p] {
-    if (p.ref.try_pin() != taken) return;
-    p.use();
-    p.released(p.ref.unpin());
-  });
-  ends_dead(x, p);
+  put_against_takes<reborn<Layout, Sync>>(x);
 }
 
 template <class Layout>
