@@ -248,7 +248,7 @@ class Table:
         head, _, rest = self.file.read_text().partition(BEGIN)
         tail = rest.partition(END)[2]
         known = self.equivalents()
-        lines = ["| header | mutant | noticed by |", "|---|---|---|"]
+        lines = []
         for mutant in self.everything:
             by = self.rows.get((mutant.path, mutant.key))
             if by is None:
@@ -257,6 +257,9 @@ class Table:
                 by = self.EQUIVALENT if (mutant.path, mutant.key) in known else self.NOBODY
             cells = (cell.replace("|", "\\|") for cell in (mutant.path, mutant.key, by))
             lines.append("| " + " | ".join(cells) + " |")
+        alive = sum(line.endswith((f"| {self.EQUIVALENT} |", f"| {self.NOBODY} |")) for line in lines)
+        total = f"{len(lines)} mutants: {len(lines) - alive} are noticed, {alive} are not and stand above."
+        lines = [total, "", "| header | mutant | noticed by |", "|---|---|---|", *lines]
         self.file.write_text(head + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + tail)
 
 
