@@ -67,6 +67,7 @@ struct packed_page {
   bool dirty = false;
   bool immortal = false;
   bool longterm = true;
+  std::function<void()> unlocked;  // called when the page lock has been given back
 };
 
 // Its compound pages have four pages.
@@ -236,6 +237,7 @@ struct pinref::page_traits<support::packed_page<Layout>> {
   static void unlock(page& head) noexcept {
     CHECK(head.locked);
     head.locked = false;
+    if (head.unlocked) head.unlocked();
   }
   static bool dirty(page& head) noexcept { return head.dirty; }
   static void set_dirty(page& head) noexcept { head.dirty = true; }
