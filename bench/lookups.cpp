@@ -74,17 +74,23 @@ class uniform {
 template <std::size_t N>
 class alignas(128) zipf {
  public:
-  void seed(std::uint64_t from) { at_ = from * (drawn.size() / 2) % drawn.size(); }
-  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return drawn[at_++ % drawn.size()]; }
+  void seed(std::uint64_t from) {
+    static const std::vector<std::uint32_t> drawn = draw();
+    drawn_ = drawn.data();
+    at_ = from * (nr_drawn / 2) % nr_drawn;
+  }
+  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return drawn_[at_++ % nr_drawn]; }
 
  private:
+  static constexpr std::size_t nr_drawn = std::size_t{1} << 20;
+
   static std::vector<std::uint32_t> draw() {
     std::vector<double> up_to(N);
     double sum = 0;
     for (std::size_t rank = 0; rank != N; ++rank) up_to[rank] = sum += std::pow(double(rank + 1), -0.99);
     stream numbers;
     numbers.seed(5);
-    std::vector<std::uint32_t> keys(std::size_t{1} << 20);
+    std::vector<std::uint32_t> keys(nr_drawn);
     for (std::uint32_t& key : keys) {
       const double which = sum * double(numbers.next()) / double(std::uint64_t{1} << 31);
       const auto rank = static_cast<std::size_t>(std::upper_bound(up_to.begin(), up_to.end(), which) - up_to.begin());
@@ -93,113 +99,106 @@ class alignas(128) zipf {
     return keys;
   }
 
-  static inline const std::vector<std::uint32_t> drawn = draw();
+  const std::uint32_t* drawn_ = nullptr;
   std::size_t at_ = 0;
 };
 
-/// An index without a lock: a slot for each key with the number of its page. The counted thread looks keys up: slot,
-/// speculative get, slot again, put. The other one replaces pages: it freezes a key's page if only the index holds it,
-/// puts a spare one under the key, and keeps the frozen page for another key.
-template <class Scheme, std::size_t Keys, template <std::size_t> class Distribution>
-struct index_lookup {
-  static constexpr bool background = true;
-  static constexpr std::size_t nr_spares = 64;
-
-  pages<Scheme> all{Keys + nr_spares};
-  std::vector<std::atomic<std::uint32_t>> page_of;
-  std::array<std::uint32_t, nr_spares> spares;
-  std::size_t next_spare = 0;
-  Distribution<Keys> wanted;
-  uniform<Keys> victims;
-
-  index_lookup() : page_of(Keys) {
-    wanted.seed(1);
-    victims.seed(2);
+/// An index without a lock: a slot for each key with the number of its page. A look-up: slot, speculative get, slot
+/// again, put. A replacement freezes a key's page if only the index holds it, puts a spare one under the key, and keeps
+/// the frozen page for another key.
+template <class Scheme, std::size_t Keys>
+class lockless_index {
+ public:
+  lockless_index() : page_of_(Keys) {
     for (std::uint32_t key = 0; key != Keys; ++key) {
-      page_of[key].store(key, std::memory_order_relaxed);
-      all.data()[key].key = key;
+      page_of_[key].store(key, std::memory_order_relaxed);
+      all_.data()[key].key = key;
     }
     for (std::uint32_t i = 0; i != nr_spares; ++i) {
-      spares[i] = static_cast<std::uint32_t>(Keys + i);
-      if (!all.data()[spares[i]].page.freeze()) broken();
+      spares_[i] = static_cast<std::uint32_t>(Keys + i);
+      if (!all_.data()[spares_[i]].page.freeze()) broken();
     }
   }
 
   BENCH_INLINE void look_up(std::size_t key) {
-    const std::uint32_t number = page_of[key].load(std::memory_order_acquire);
-    slot<Scheme>& found = all.data()[number];
+    const std::uint32_t number = page_of_[key].load(std::memory_order_acquire);
+    slot<Scheme>& found = all_.data()[number];
     if (!found.page.get()) return;
     // Held, but perhaps for another key by now.
-    if (page_of[key].load(std::memory_order_acquire) == number && found.key != key) [[unlikely]]
+    if (page_of_[key].load(std::memory_order_acquire) == number && found.key != key) [[unlikely]]
       broken();
     if (found.page.put()) [[unlikely]]
       broken();
   }
 
   BENCH_INLINE void replace(std::size_t key) {
-    const std::uint32_t old = page_of[key].load(std::memory_order_relaxed);
-    if (!all.data()[old].page.freeze()) return;
-    const std::uint32_t fresh = std::exchange(spares[next_spare++ % nr_spares], old);
-    all.data()[fresh].key = static_cast<std::uint32_t>(key);
-    all.data()[fresh].page.unfreeze();
-    page_of[key].store(fresh, std::memory_order_release);
+    const std::uint32_t old = page_of_[key].load(std::memory_order_relaxed);
+    if (!all_.data()[old].page.freeze()) return;
+    const std::uint32_t fresh = std::exchange(spares_[next_spare_++ % nr_spares], old);
+    all_.data()[fresh].key = static_cast<std::uint32_t>(key);
+    all_.data()[fresh].page.unfreeze();
+    page_of_[key].store(fresh, std::memory_order_release);
   }
 
-  void operator()(unsigned thread, std::size_t ops) {
-    if (thread == 0)
-      for (; ops != 0; --ops) look_up(wanted.next());
-    else
-      for (; ops != 0; --ops) replace(victims.next());
-  }
+ private:
+  static constexpr std::size_t nr_spares = 64;
+
+  pages<Scheme> all_{Keys + nr_spares};
+  std::vector<std::atomic<std::uint32_t>> page_of_;
+  std::array<std::uint32_t, nr_spares> spares_;
+  std::size_t next_spare_ = 0;
 };
 
-/// The same look-ups by the bare pair, and nobody replaces anything: the other thread gets and puts as well.
-template <std::size_t Keys, template <std::size_t> class Distribution>
-struct bare_index {
-  static constexpr bool background = true;
+/// The bare pair on the same keys, and nothing is replaced.
+template <std::size_t Keys>
+class bare_index {
+ public:
+  BENCH_INLINE void look_up(std::size_t key) { get_put_once(all_.data()[key].page); }
+  BENCH_INLINE void replace(std::size_t key) { look_up(key); }
 
-  pages<bare> all{Keys};
-  Distribution<Keys> wanted;
-  uniform<Keys> victims;
-
-  bare_index() {
-    wanted.seed(1);
-    victims.seed(2);
-  }
-  void operator()(unsigned thread, std::size_t ops) {
-    if (thread == 0)
-      for (; ops != 0; --ops) get_put_once(all.data()[wanted.next()].page);
-    else
-      for (; ops != 0; --ops) get_put_once(all.data()[victims.next()].page);
-  }
+ private:
+  pages<bare> all_{Keys};
 };
 
 /// The same job with what the standard library has: a slot is a shared pointer that may be exchanged.
-template <std::size_t Keys, template <std::size_t> class Distribution>
-struct shared_ptr_index {
+template <std::size_t Keys>
+class shared_ptr_index {
+ public:
+  shared_ptr_index() : page_of_(Keys) {
+    for (std::size_t key = 0; key != Keys; ++key) replace(key);
+  }
+
+  BENCH_INLINE void look_up(std::size_t key) {
+    const std::shared_ptr<std::size_t> held = page_of_[key].load(std::memory_order_acquire);
+    if (*held != key) [[unlikely]]
+      broken();
+  }
+  BENCH_INLINE void replace(std::size_t key) {
+    page_of_[key].store(std::make_shared<std::size_t>(key), std::memory_order_release);
+  }
+
+ private:
+  std::vector<std::atomic<std::shared_ptr<std::size_t>>> page_of_;
+};
+
+/// The counted thread looks keys up while the other replaces their pages without a pause.
+template <class Index, std::size_t Keys, template <std::size_t> class Distribution>
+struct churned {
   static constexpr bool background = true;
 
-  std::vector<std::atomic<std::shared_ptr<std::size_t>>> page_of;
+  Index index;
   Distribution<Keys> wanted;
   uniform<Keys> victims;
 
-  shared_ptr_index() : page_of(Keys) {
+  churned() {
     wanted.seed(1);
     victims.seed(2);
-    for (std::size_t key = 0; key != Keys; ++key) replace(key);
   }
-  void replace(std::size_t key) { page_of[key].store(std::make_shared<std::size_t>(key), std::memory_order_release); }
   void operator()(unsigned thread, std::size_t ops) {
-    if (thread != 0) {
-      for (; ops != 0; --ops) replace(victims.next());
-      return;
-    }
-    for (; ops != 0; --ops) {
-      const std::size_t key = wanted.next();
-      const std::shared_ptr<std::size_t> held = page_of[key].load(std::memory_order_acquire);
-      if (*held != key) [[unlikely]]
-        broken();
-    }
+    if (thread == 0)
+      for (; ops != 0; --ops) index.look_up(wanted.next());
+    else
+      for (; ops != 0; --ops) index.replace(victims.next());
   }
 };
 
@@ -233,13 +232,13 @@ struct bare_pages : random_pages<bare, Pages> {
 
 template <std::size_t Keys, template <std::size_t> class Distribution>
 void add_index(const std::string& workload) {
-  using base = bare_index<Keys, Distribution>;
-  using reference = index_lookup<bias64, Keys, Distribution>;
-  compare<base, reference, index_lookup<linux_small, Keys, Distribution>>(workload, "linux_small", 2);
-  compare<base, reference, index_lookup<split, Keys, Distribution>>(workload, "split", 2);
-  compare<base, reference, index_lookup<bias32, Keys, Distribution>>(workload, "bias32", 2);
+  using base = churned<bare_index<Keys>, Keys, Distribution>;
+  using reference = churned<lockless_index<bias64, Keys>, Keys, Distribution>;
+  compare<base, reference, churned<lockless_index<linux_small, Keys>, Keys, Distribution>>(workload, "linux_small", 2);
+  compare<base, reference, churned<lockless_index<split, Keys>, Keys, Distribution>>(workload, "split", 2);
+  compare<base, reference, churned<lockless_index<bias32, Keys>, Keys, Distribution>>(workload, "bias32", 2);
   compare<base, reference, reference>(workload, "bias64", 2);
-  compare<base, reference, shared_ptr_index<Keys, Distribution>>(workload, "std_atomic_shared", 2);
+  compare<base, reference, churned<shared_ptr_index<Keys>, Keys, Distribution>>(workload, "std_atomic_shared", 2);
 }
 
 void add_benchmarks() {

@@ -9,6 +9,7 @@
 #include "pages.hpp"
 #include "paired.hpp"
 #include "schemes.hpp"
+#include "workloads.hpp"
 
 #if __has_include(<urcu/ref.h>)
 #define BENCH_LIBURCU 1
@@ -56,18 +57,6 @@ struct repeat {
 
   void operator()(unsigned, std::size_t ops) {
     for (; ops != 0; --ops) peer.pair();
-  }
-};
-
-template <class Scheme>
-struct word_peer {
-  one_page<Scheme> page;
-
-  BENCH_INLINE void pair() {
-    if (!(*page).get()) [[unlikely]]
-      broken();
-    if ((*page).put()) [[unlikely]]
-      broken();
   }
 };
 
@@ -217,55 +206,52 @@ struct rocksdb_hyper_clock {
 #endif
 
 template <class Peer>
-void compare(const std::string& name) {
+void add_peer(const std::string& name) {
   for (const unsigned threads : {1u, 2u})
-    add("get_put", name, threads, [](benchmark::State& state, unsigned n) {
-      repeat<word_peer<bare>> base;
-      repeat<word_peer<bias64>> reference;
-      repeat<Peer> work;
-      measure(state, n, {contender_of(base), contender_of(reference), contender_of(work)});
-    });
+    compare<get_put<bare>, get_put<bias64>, repeat<Peer>>("get_put", name, threads);
 }
 
 void add_benchmarks() {
   std::string absent;
-  [[maybe_unused]] const auto lacks = [&](const char* name) { absent += absent.empty() ? name : std::string(" ") + name; };
+  [[maybe_unused]] const auto lacks = [&](const char* name) {
+    absent += absent.empty() ? name : std::string(" ") + name;
+  };
 
-  compare<std_weak_lock>("std_weak_lock");
-  compare<std_shared_copy>("std_shared_copy");
-  compare<std_atomic_shared>("std_atomic_shared");
-  compare<std_shared_mutex>("std_shared_mutex");
+  add_peer<std_weak_lock>("std_weak_lock");
+  add_peer<std_shared_copy>("std_shared_copy");
+  add_peer<std_atomic_shared>("std_atomic_shared");
+  add_peer<std_shared_mutex>("std_shared_mutex");
 #ifdef BENCH_LIBURCU
-  compare<liburcu>("liburcu");
+  add_peer<liburcu>("liburcu");
 #else
   lacks("liburcu");
 #endif
 #ifdef BENCH_BOOST
-  compare<boost_weak_lock>("boost_weak_lock");
-  compare<boost_intrusive>("boost_intrusive");
+  add_peer<boost_weak_lock>("boost_weak_lock");
+  add_peer<boost_intrusive>("boost_intrusive");
 #else
   lacks("boost_weak_lock");
   lacks("boost_intrusive");
 #endif
 #ifdef BENCH_CK
-  compare<ck_reader_lock>("ck_reader_lock");
+  add_peer<ck_reader_lock>("ck_reader_lock");
 #else
   lacks("ck_reader_lock");
 #endif
 #ifdef BENCH_XENIUM
-  compare<xenium_ref_count>("xenium_ref_count");
-  compare<xenium_hazard_pointer>("xenium_hazard_pointer");
+  add_peer<xenium_ref_count>("xenium_ref_count");
+  add_peer<xenium_hazard_pointer>("xenium_hazard_pointer");
 #else
   lacks("xenium_ref_count");
   lacks("xenium_hazard_pointer");
 #endif
 #ifdef BENCH_DPDK
-  compare<dpdk_mbuf>("dpdk_mbuf");
+  add_peer<dpdk_mbuf>("dpdk_mbuf");
 #else
   lacks("dpdk_mbuf");
 #endif
 #ifdef BENCH_ROCKSDB
-  compare<rocksdb_hyper_clock>("rocksdb_hyper_clock");
+  add_peer<rocksdb_hyper_clock>("rocksdb_hyper_clock");
 #else
   lacks("rocksdb_hyper_clock");
 #endif

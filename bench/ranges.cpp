@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <numeric>
 #include <random>
 #include <string>
@@ -18,6 +17,7 @@
 #include "pinref/host/page_table.hpp"
 #include "pinref/pinref.hpp"
 #include "schemes.hpp"
+#include "workloads.hpp"
 
 namespace {
 
@@ -280,25 +280,12 @@ struct by_hand_dirty : by_hand {
   }
 };
 
-/// The unit: the bare pair on one page.
-struct bare_pair {
-  one_page<bare> page;
-
-  void operator()(unsigned, std::size_t ops) {
-    bare& word = *page;
-    for (; ops != 0; --ops) {
-      (void)word.get();
-      (void)word.put();
-    }
-  }
-};
-
 /// `Work(kind, of)` beside the bare pair; the counter over compares with the loop by hand.
 template <class Work, class Hand = by_hand, class Kind>
-void compare(const std::string& workload, const std::string& scheme, Kind kind, extent of) {
+void add_range(const std::string& workload, const std::string& scheme, Kind kind, extent of) {
   add(workload, scheme, 1, [=](benchmark::State& state, unsigned threads) {
     const double items = double(of.n);
-    bare_pair base;
+    get_put<bare> base;
     Work work(kind, of);
     if constexpr (std::is_same_v<Work, Hand>) {
       measure(state, threads, {contender_of(base), contender_of(work, items)});
@@ -322,33 +309,33 @@ std::size_t locked_operations(layout pages, std::size_t n) {
 }
 
 void add_small(const std::string& workload, layout pages, extent of) {
-  compare<by_hand>(workload, "by_hand", pages, of);
-  compare<by_hand_flat>(workload, "by_hand_flat", pages, of);
-  compare<by_hand_linux>(workload, "linux_small", pages, of);
-  compare<range<ref_of<pinref::split>>>(workload, "split", pages, of);
-  compare<range<ref_of<pinref::bias32>>>(workload, "bias32", pages, of);
-  compare<range<ref_of<pinref::bias64>>>(workload, "bias64", pages, of);
+  add_range<by_hand>(workload, "by_hand", pages, of);
+  add_range<by_hand_flat>(workload, "by_hand_flat", pages, of);
+  add_range<by_hand_linux>(workload, "linux_small", pages, of);
+  add_range<range<ref_of<pinref::split>>>(workload, "split", pages, of);
+  add_range<range<ref_of<pinref::bias32>>>(workload, "bias32", pages, of);
+  add_range<range<ref_of<pinref::bias64>>>(workload, "bias64", pages, of);
 }
 
 void add_dirty(const std::string& workload, written before) {
   const extent of{512};
-  compare<by_hand_dirty, by_hand_dirty>(workload, "by_hand", before, of);
-  compare<dirty_release<ref_of<pinref::bias32>>, by_hand_dirty>(workload, "bias32", before, of);
-  compare<dirty_release<ref_of<pinref::bias64>>, by_hand_dirty>(workload, "bias64", before, of);
+  add_range<by_hand_dirty, by_hand_dirty>(workload, "by_hand", before, of);
+  add_range<dirty_release<ref_of<pinref::bias32>>, by_hand_dirty>(workload, "bias32", before, of);
+  add_range<dirty_release<ref_of<pinref::bias64>>, by_hand_dirty>(workload, "bias64", before, of);
 }
 
 void add_benchmarks() {
   for (const std::size_t n : {std::size_t{1}, std::size_t{16}, std::size_t{512}, std::size_t{32768}}) {
     const std::string small = "range_4k_" + std::to_string(n);
     add_small(small, layout::in_order, {n});
-    compare<range_slow>(small, "bias64_slow", layout::in_order, {n});
+    add_range<range_slow>(small, "bias64_slow", layout::in_order, {n});
 
     const std::string large = "range_2m_" + std::to_string(n);
-    compare<range<ref_of<pinref::split>>>(large, "split", layout::huge, {n});
-    compare<range<ref_of<pinref::bias32>>>(large, "bias32", layout::huge, {n});
-    compare<range<ref_of<pinref::bias64>>>(large, "bias64", layout::huge, {n});
-    compare<range_by_run>(large, "bias64_by_run", layout::huge, {n});
-    if (n <= area<ref_of<pinref::bias64>>::per_block) compare<folio>(large, "bias64_folio", layout::huge, {n});
+    add_range<range<ref_of<pinref::split>>>(large, "split", layout::huge, {n});
+    add_range<range<ref_of<pinref::bias32>>>(large, "bias32", layout::huge, {n});
+    add_range<range<ref_of<pinref::bias64>>>(large, "bias64", layout::huge, {n});
+    add_range<range_by_run>(large, "bias64_by_run", layout::huge, {n});
+    if (n <= area<ref_of<pinref::bias64>>::per_block) add_range<folio>(large, "bias64_folio", layout::huge, {n});
   }
   add_small("range_cold_512", layout::scattered, {512, std::size_t{1} << 18});
   add_dirty("dirty_clean", written::none);

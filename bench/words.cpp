@@ -14,16 +14,6 @@ namespace {
 using namespace bench;
 
 template <class Scheme>
-struct get_put {
-  one_page<Scheme> page;
-
-  void operator()(unsigned, std::size_t ops) {
-    Scheme& shared = *page;
-    for (; ops != 0; --ops) get_put_once(shared);
-  }
-};
-
-template <class Scheme>
 struct pin_unpin {
   one_page<Scheme> page;
 

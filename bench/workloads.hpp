@@ -29,6 +29,17 @@ BENCH_INLINE void pin_unpin_once(Scheme& page) {
     broken();
 }
 
+/// One page that all threads share. Of the bare scheme it is the unit of most ratios.
+template <class Scheme>
+struct get_put {
+  one_page<Scheme> page;
+
+  void operator()(unsigned, std::size_t ops) {
+    Scheme& shared = *page;
+    for (; ops != 0; --ops) get_put_once(shared);
+  }
+};
+
 /// A stream of numbers for each thread.
 class streams {
  public:

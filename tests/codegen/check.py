@@ -26,6 +26,8 @@ from disassembly import disassemble, fast_path
 
 SKIP = 77
 BUDGET = re.compile(r'^// codegen: (.+)\nextern "C" .*?\b(check_\w+)\(', re.M)
+
+
 def costs(path):
     locks = [i for i, instruction in enumerate(path) if instruction.locked]
     before = path[:locks[0]] if locks else path

@@ -62,6 +62,18 @@ struct torn : explored_sync {
   };
 };
 
+// What should be asked by a read-modify-write is a load.
+struct asking_by_load : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      if (how == std::memory_order_acq_rel) return this->load(std::memory_order_acquire, at);
+      return explorer::atomic<T>::fetch_add(n, how, at);
+    }
+  };
+};
+
 // Sleepers are woken before the word is changed instead of afterwards.
 struct woken_early : explored_sync {
   template <class T>

@@ -1,6 +1,7 @@
 // Copy-on-write: the three rules against passing references and against a child's pin, the sum of users, the value
 // behind its flag, and a fork against pins that are taken without a lock.
 
+#include "broken_syncs.hpp"
 #include "explored_object.hpp"
 #include "pinref/decide/copy_on_write.hpp"
 #include "protocol.hpp"

@@ -1,6 +1,7 @@
 // Taking blocks away from an object while devices write to them: no write lands in the next owner's data, what is
 // pinned is found busy though nobody maps it, sleepers wake, and the gate bounds the wait.
 
+#include "broken_syncs.hpp"
 #include "explored_object.hpp"
 #include "pinref/decide/layout_break.hpp"
 #include "protocol.hpp"

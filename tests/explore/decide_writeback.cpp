@@ -1,6 +1,7 @@
 // Writing a page out while a device writes to it: no write is lost, and of a pinner and a write-protector at least one
 // knows of the other.
 
+#include "broken_syncs.hpp"
 #include "explored_object.hpp"
 #include "pinref/decide/writeback.hpp"
 #include "pinref/host/frame_arena.hpp"

@@ -23,7 +23,7 @@ struct hot_sync : explored_sync {
 };
 
 template <class Sync = hot_sync, unsigned Slots = 2>
-struct page {
+struct page : freed_once {
   using ref_type = pinref::hot_ref<pinref::bias64, Sync, Slots>;
 
   page() {
@@ -31,17 +31,6 @@ struct page {
     check(ref.make_hot(counts), "made hot");
   }
 
-  // What a holder may do.
-  void use() const { data.read(); }
-  void released(release_result result) {
-    check(result != release_result::underflow, "a rightful release is not refused");
-    if (result == last) free();
-  }
-  void free() {
-    check(freed.get() == 0, "freed once");
-    freed.add(1);
-    data.destroy();
-  }
   // The end of the owner's reference.
   void retire() {
     use();
@@ -51,8 +40,6 @@ struct page {
 
   ref_type ref;
   typename ref_type::slots counts;
-  explorer::plain<int> data{1};
-  explorer::ghost<int> freed{0};
   explorer::ghost<int> pinned{0};
   typename Sync::template atomic<int> entry{1};
   typename Sync::template atomic<int> handed{0};

@@ -13,25 +13,10 @@ using pinref::release_result;
 using pinref::take_result;
 
 template <class Layout, class Sync = explored_sync>
-struct page {
+struct page : freed_once {
   explicit page(std::size_t references = 1) { ref.reset(references); }
 
-  // What a holder may do.
-  void use() const { data.read(); }
-  // The release of a holder, and the free it may owe.
-  void released(release_result result) {
-    check(result != release_result::underflow, "a rightful release is not refused");
-    if (result == last) free();
-  }
-  void free() {
-    check(freed.get() == 0, "freed once");
-    freed.add(1);
-    data.destroy();
-  }
-
   ref_of<Layout, Sync> ref;
-  explorer::plain<int> data{1};
-  explorer::ghost<int> freed{0};
 };
 
 template <class Page>

@@ -1,6 +1,7 @@
 // From an address to a page without a lock: the page is the one that is mapped there, and whoever write-protects the
 // entry and asks whether the page is pinned is never unaware of a pinner that is unaware of it.
 
+#include "broken_syncs.hpp"
 #include "explored_host.hpp"
 #include "protocol.hpp"
 
@@ -86,18 +87,6 @@ PROTOCOL("nor are two pinners", write_protect_against_two<pinref::bias64>)
 
 PROTOCOL("nor is one whose pin was made while the page was frozen", write_protect_while_frozen<pinref::bias64>,
          write_protect_while_frozen<pinref::split>)
-
-// The question is a load.
-struct asking_by_load : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
-      if (how == std::memory_order_acq_rel) return this->load(std::memory_order_acquire, at);
-      return explorer::atomic<T>::fetch_add(n, how, at);
-    }
-  };
-};
 
 // The entry is not looked at again.
 template <class Ref>

@@ -3,6 +3,7 @@
 #include "broken_syncs.hpp"
 #include "explored_host.hpp"
 #include "pinref/hold/pin_owner.hpp"
+#include "pinref/host/sleeping_lock.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -12,27 +13,14 @@ using explorer::check;
 using explorer::execution;
 using pinref::foll;
 
-// A lock of explored atomics.
-class sleeping_lock {
- public:
-  void lock() noexcept {
-    while (taken_.exchange(1, std::memory_order_acquire) != 0) taken_.wait(1, std::memory_order_relaxed);
-  }
-  void unlock() noexcept {
-    taken_.store(0, std::memory_order_release);
-    taken_.notify_one();
-  }
-
- private:
-  explorer::atomic<std::uint32_t> taken_{0};
-};
+using lock = pinref::detail::sleeping_lock<explored_sync>;
 
 template <class Layout, class Sync = explored_sync, bool Compound = false>
 struct desk : explored_space<ref_of<Layout, Sync>, Compound> {
   using space = explored_space<ref_of<Layout, Sync>, Compound>;
   using page = typename space::page;
-  using owner_type = pinref::pin_owner<page, sleeping_lock>;
-  using request_type = pinref::owned_pins<page, sleeping_lock>;
+  using owner_type = pinref::pin_owner<page, lock>;
+  using request_type = pinref::owned_pins<page, lock>;
 
   static constexpr foll flags = foll::write | foll::fast_only;
 

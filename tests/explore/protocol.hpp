@@ -56,6 +56,24 @@ using ref_of = pinref::page_ref<Layout, Sync>;
 constexpr auto taken = pinref::take_result::taken;
 constexpr auto last = pinref::release_result::last;
 
+// What a page holds: read by its holders, freed once by the last of them.
+struct freed_once {
+  void use() const { data.read(); }
+  // The release of a holder, and the free it may owe.
+  void released(pinref::release_result result) {
+    explorer::check(result != pinref::release_result::underflow, "a rightful release is not refused");
+    if (result == last) free();
+  }
+  void free() {
+    explorer::check(freed.get() == 0, "freed once");
+    freed.add(1);
+    data.destroy();
+  }
+
+  explorer::plain<int> data{1};
+  explorer::ghost<int> freed{0};
+};
+
 }  // namespace support
 
 // A sentence, then the programs that must hold: PROTOCOL("...", program<layout>, ...)

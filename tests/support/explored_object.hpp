@@ -12,36 +12,13 @@
 #include "pinref/decide/share_count.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/gup/write_protect_seq.hpp"
+#include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
 
 namespace support {
 
-// A broken Sync: what should be asked by a read-modify-write is a load.
-struct asking_by_load : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
-      if (how == std::memory_order_acq_rel) return this->load(std::memory_order_acquire, at);
-      return explorer::atomic<T>::fetch_add(n, how, at);
-    }
-  };
-};
-
-// Sleeps, so that a lock that is never given up is a deadlock, and spinning adds no executions.
-class explored_lock {
- public:
-  void lock() noexcept {
-    while (held_.exchange(1, std::memory_order_acquire) != 0) held_.wait(1, std::memory_order_relaxed);
-  }
-  void unlock() noexcept {
-    held_.store(0, std::memory_order_release);
-    held_.notify_one();
-  }
-
- private:
-  explorer::atomic<std::uint32_t> held_{0};
-};
+// Its waiters sleep, so a lock that is never given up is a deadlock, and spinning adds no executions.
+using explored_lock = pinref::detail::sleeping_lock<explored_sync>;
 
 // `Numbered` pages have neighbours by frame number: none but themselves.
 template <class Ref, bool Numbered = false>

@@ -95,8 +95,7 @@ enum class break_result : unsigned char {
 /// owns the range until it lets the gate open again: the gate stays closed for `then()`, which takes the blocks away,
 /// and opens afterwards. On failure it opens at once, and the range stays unmapped. Without a deadline and a canceller
 /// it cannot fail: so an object is ended, when there is nothing to go back to. A range with first > last is empty. May
-/// block. Asks `busy_in` for at most
-/// `batch` indices at a time; `batch` is above zero.
+/// block. Asks `busy_in` for at most `batch` indices at a time; `batch` is above zero.
 template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
 [[nodiscard]] break_result break_layout(Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
                                         const deadline& until = deadline::never(), GivenUp given_up = {},

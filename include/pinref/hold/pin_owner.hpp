@@ -165,15 +165,13 @@ class owned_pins {
   template <address_space Space>
   gup_result pin_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                             Page** pages) noexcept {
-    const gup_error bad = detail::check_call<hold::pin>(space, start, nr_pages, flags, pages);
-    return pin(bad, nr_pages, pages, [&] { return pinref::pin_user_pages(space, start, nr_pages, flags, pages); });
+    return pin(space, start, nr_pages, flags, pages, false);
   }
   /// As pinref::pin_user_pages_fast, counted against the owner; see above.
   template <address_space Space>
   gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                                  Page** pages) noexcept {
-    const gup_error bad = detail::check_call<hold::pin>(space, start, nr_pages, flags, pages);
-    return pin(bad, nr_pages, pages, [&] { return pinref::pin_user_pages_fast(space, start, nr_pages, flags, pages); });
+    return pin(space, start, nr_pages, flags, pages, true);
   }
 
   /// Releases the pins. The count is 0 if there are none, or if the owner was faster.
@@ -221,13 +219,15 @@ class owned_pins {
     state_.store(to, std::memory_order_release);
   }
 
-  template <class Call>
-  gup_result pin(gup_error bad, std::size_t nr_pages, Page** pages, Call call) noexcept {
+  template <class Space>
+  gup_result pin(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, Page** pages,
+                 bool fast) noexcept {
+    const gup_error bad = detail::check_call<hold::pin>(space, start, nr_pages, flags, pages);
     if (bad != gup_error::none) return {0, bad};
     if (!claim(state::empty)) return {0, gup_error::busy};
     gup_result done{0, gup_error::limit_exceeded};
     if (owner_.charge(nr_pages)) {
-      done = call();
+      done = detail::walk<hold::pin, Space>(space, flags, pages).run(start, nr_pages, fast);
       owner_.uncharge(nr_pages - done.count);
     }
     pages_ = pages;

@@ -84,8 +84,7 @@ class hot_ref {
   /// Lets every thread count for itself, in `counts`. Precondition: the caller holds a reference, and keeps it until
   /// the page is exact again; a page has the same `counts` every time. False, and nothing has changed, if there is no
   /// barrier for it, somebody waits for holders to leave or has waited in vain for some that are still there, or the
-  /// page has more than 2^26 pins. Order: none. Linux:
-  /// percpu_ref_switch_to_percpu().
+  /// page has more than 2^26 pins. Order: none. Linux: percpu_ref_switch_to_percpu().
   [[nodiscard]] bool make_hot(slots& counts) noexcept {
     if (!Sync::has_heavy_barrier()) return false;
     const switching only_one{gate_};
