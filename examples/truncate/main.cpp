@@ -105,7 +105,7 @@ class scene {
     patience_.begin();
     const pinref::break_result result = pinref::break_layout(
         file_, file_.gate(), 0, nr_blocks - 1, [&] { taken = file_.take_away(0, nr_blocks - 1); },
-        pinref::deadline::never(), std::ref(patience_.over));
+        pinref::deadline::never(), patience_.over);
     patience_.end();
     so_far.longest = std::max(so_far.longest, std::chrono::steady_clock::now() - start);
     so_far.most_found_busy = std::max(so_far.most_found_busy, file_.found_busy() - busy_before);

@@ -18,11 +18,11 @@ namespace pinref {
 
 // word/
 enum class zone : unsigned char;
-template <std::unsigned_integral Word, unsigned Takers = 512>
+template <std::unsigned_integral Word, unsigned Takers = 511>
 struct zones;
-template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 512>
+template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 511>
 class bias_layout;
-template <std::unsigned_integral Word, unsigned Takers = 512>
+template <std::unsigned_integral Word, unsigned Takers = 511>
 class split_layout;
 using bias64 = bias_layout<std::uint64_t, 32>;
 using bias32 = bias_layout<std::uint32_t, 10>;
@@ -30,16 +30,21 @@ using split = split_layout<std::uint32_t>;
 
 // ref/
 struct std_sync;
+struct shared_sync;
+enum class sleep_result : unsigned char;
 enum class take_result : unsigned char;
 enum class release_result : unsigned char;
 enum class wait_result : unsigned char;
 template <class Zones, auto Quiet, class Sync>
 class zoned_word;
 class deadline;
-struct never_gives_up;
-// monotonic_now  reference_word (concept)
+struct never_cancelled;
+// monotonic_now  poll_interval  stop_canceller (ref/stop_token.hpp)
+// Concepts: reference_word  cancels_waits
 template <class Sync = std_sync>
 class wait_canceller;
+template <class Sync>
+struct wait_ticket;
 template <class Layout = bias64, class Sync = std_sync>
 class page_ref;
 struct hot_sync;

@@ -52,7 +52,7 @@
 #include "pinref/ref/hot_sync.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
-#include "pinref/ref/result.hpp"
+#include "pinref/word/result.hpp"
 #include "pinref/ref/split_ref.hpp"
 #include "pinref/ref/sync.hpp"
 #include "pinref/version.hpp"

@@ -81,16 +81,34 @@ struct woken_early : explored_sync {
     using explorer::atomic<T>::atomic;
     bool compare_exchange_weak(T& seen, T desired, std::memory_order success, std::memory_order failure,
                                explorer::place at = {}) noexcept {
-      explored_sync::wake(event_of(this));
+      this->notify_all();
       return explorer::atomic<T>::compare_exchange_weak(seen, desired, success, failure, at);
     }
   };
-  static void wake(event&) noexcept {}
+  template <class Atomic>
+  static void wake_all(const Atomic&) noexcept {}
 };
 
 // Nobody is woken.
 struct silent : explored_sync {
-  static void wake(event&) noexcept {}
+  template <class Atomic>
+  static void wake_all(const Atomic&) noexcept {}
+};
+
+// Whoever should sleep on several futexes sleeps on the first alone.
+struct sleeping_on_one : explored_sync {
+  static pinref::sleep_result wait(const futex* futexes, unsigned, const pinref::deadline& until,
+                                   std::int64_t at_most = INT64_MAX, explorer::place at = {}) noexcept {
+    return explored_sync::wait(futexes, 1, until, at_most, at);
+  }
+};
+
+// Nothing is compared before a sleep.
+struct sleeping_unseen : explored_sync {
+  template <class Atomic>
+  static futex futex_of(const Atomic& word, unsigned, typename Atomic::value_type) noexcept {
+    return word.place_to_sleep(0, 0);
+  }
 };
 
 }  // namespace support

@@ -63,7 +63,6 @@ struct block : object_space<Ref> {
     this->only.data.write(100);
   }
 
-  typename explored_sync::event_table events;
   layout_gate<explored_sync> gate;
   explorer::atomic<bool> reassigned{false};
   int scans = 0;  // of the one thread that breaks the layout
@@ -73,7 +72,6 @@ template <class Space>
 Space& make_block(execution& x) {
   auto& s = make_object<Space>(x);
   x.name(s.gate, "gate");
-  x.name(s.events, "event");
   x.name(s.reassigned, "reassigned");
   return s;
 }
@@ -195,7 +193,7 @@ void cancelled(execution& x) {
   x.thread([&stop] { stop.cancel(); });
   x.thread([&s, &stop] {
     const auto done = break_layout(
-        s, s.gate, 0, 0, [&s] { s.reassign(); }, pinref::deadline::never(), std::ref(stop));
+        s, s.gate, 0, 0, [&s] { s.reassign(); }, pinref::deadline::never(), stop);
     check(done == break_result::given_up, "the pin stays");
   });
   x.join();
@@ -263,7 +261,6 @@ struct range_dirty_lock {
 // `IdleLevel` 0 waits for the pins to go, 1 for everything but the owner's reference.
 template <class Layout, class By, std::size_t IdleLevel>
 void sleeper(execution& x) {
-  x.make<explored_sync::event_table>();
   auto& page = x.make<numbered<Layout>>();
   x.name(page, "page");
   x.name(page.ref, "word");
@@ -347,7 +344,6 @@ TEST_CASE("A4.4: without the gate it can") {
 
 // Who sleeps before it wakes, and sees the layout as it was changed. Two have closed it.
 void gate_opens(execution& x) {
-  x.make<explored_sync::event_table>();
   auto& gate = x.make<layout_gate<explored_sync>>();
   auto& layout = x.make<explorer::plain<int>>();
   x.name(gate, "gate");
@@ -363,7 +359,6 @@ void gate_opens(execution& x) {
 }
 
 void gate_closed_twice(execution& x) {
-  x.make<explored_sync::event_table>();
   auto& gate = x.make<layout_gate<explored_sync>>();
   auto& layout = x.make<explorer::plain<int>>();
   auto& other_layout = x.make<explorer::plain<int>>();

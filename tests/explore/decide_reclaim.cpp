@@ -104,7 +104,6 @@ struct moved {
     return pinref::migrate_page(source, target, 1, move, until);
   }
 
-  explored_sync::event_table events;
   page source;
   page target;
 };

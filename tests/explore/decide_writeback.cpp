@@ -259,7 +259,6 @@ PROTOCOL("a frame's lock has one owner, and its dirty bit stands for data that i
 // Waiting writes the page, clean, as soon as the device is done.
 template <class Layout>
 void writeback_that_waits(execution& x) {
-  x.make<explored_sync::event_table>();
   auto& s = make_stored<Layout>(x);
   auto* page = pin<way::locked>(s);
   x.thread([page] {

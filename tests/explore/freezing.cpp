@@ -33,7 +33,6 @@ struct page {
     if (result == last) data.destroy();
   }
 
-  explored_sync::event_table events;
   ref_of<Layout, Sync> ref;
   explorer::plain<int> data{1};
 };
@@ -41,7 +40,6 @@ struct page {
 template <class Layout, class Sync = explored_sync>
 page<Layout, Sync>& make(execution& x, std::size_t references = 1) {
   auto& p = x.make<page<Layout, Sync>>(references);
-  x.name(p.events, "event");
   x.name(p.ref, "word");
   x.name(p.data, "data");
   return p;

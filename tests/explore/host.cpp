@@ -29,6 +29,7 @@ struct host_sync : explored_sync {
     using order = std::memory_order;
 
    public:
+    using value_type = T;
     atomic(T value = T{}) noexcept : value_(value) {
       if (explored == 0) return;
       --explored;
@@ -59,9 +60,13 @@ struct host_sync : explored_sync {
     bool compare_exchange_strong(T& seen, T to, order success, order failure, place at = {}) noexcept {
       return shared_ ? shared_->compare_exchange_strong(seen, to, success, failure, at) : compare(seen, to);
     }
-    void wait(T old, order o, place at = {}) const noexcept { shared_->wait(old, o, at); }
-    void notify_one() noexcept {
+    auto place_to_sleep(T value) const noexcept { return shared_->place_to_sleep(value); }
+    auto place_to_sleep(T value, std::uint64_t mask) const noexcept { return shared_->place_to_sleep(value, mask); }
+    void notify_one() const noexcept {
       if (shared_) shared_->notify_one();
+    }
+    void notify_all() const noexcept {
+      if (shared_) shared_->notify_all();
     }
 
    private:

@@ -6,6 +6,7 @@
 namespace {
 
 using namespace support;
+using one_taker = pinref::bias_layout<std::uint8_t, 2, 1>;
 using explorer::check;
 using explorer::execution;
 using pinref::release_result;
@@ -141,15 +142,80 @@ void unpinned_too_often(execution& x) {
   check(lasts.get() <= 1, "not freed twice");
 }
 
-// Releases of a dead page, alone and against a take that is refused.
-template <class Layout, class Sync = explored_sync>
+// Releases of a dead page, alone and against a take that is refused: whatever their sizes, nothing of them is left.
+template <class Layout, std::size_t One, std::size_t Other, class Sync = explored_sync>
 void put_after_death(execution& x) {
   auto& p = make<Layout, Sync>(x, 1);
   check(p.ref.put() == last, "the only holder");
-  for (int i = 0; i < 2; ++i) x.thread([&p] { check(p.ref.put() != last, "the dead are not freed again"); });
-  x.thread([&p] { check(p.ref.try_get() == take_result::dead, "dead stays dead"); });
+  for (const std::size_t n : {One, Other})
+    x.thread([&p, n] { check(p.ref.put(n) != last, "the dead are not freed again"); });
+  x.thread([&p] { check(p.ref.try_get(2) == take_result::dead, "dead stays dead"); });
   x.join();
-  check(p.ref.snapshot() == Layout{}, "nothing of them is left");
+  check(p.ref.snapshot() == Layout{}, "a dead word that everybody has left is dead");
+}
+
+template <class Layout, class Sync = explored_sync>
+void put_after_freeze(execution& x) {
+  auto& p = make<Layout, Sync>(x, 1);
+  check(p.ref.freeze(1), "the only holder");
+  for (const std::size_t n : {1, 3}) x.thread([&p, n] { check(p.ref.put(n) != last, "the frozen are not freed"); });
+  x.thread([&p] { check(p.ref.try_get(2) == take_result::dead, "frozen stays frozen"); });
+  x.join();
+  check(p.ref.snapshot().zone() == pinref::zone::frozen, "and is nobody else's");
+  p.ref.unfreeze(1);
+  check(p.ref.snapshot() == Layout::of(1), "nothing of them is left in the next life");
+}
+
+// While a release of too much is under way nobody can say how many holders there are: the page is pinned and busy.
+template <class Layout, class Sync = explored_sync>
+void asked_during_an_underflow(execution& x) {
+  auto& p = make<Layout, Sync>(x, 1);
+  check(p.ref.try_pin() == taken, "alive");
+  x.thread([&p] { (void)p.ref.put(Layout::pin_bias + 2); });
+  x.thread([&p] {
+    check(p.ref.dma_pinned() && p.ref.dma_pinned_hint(), "the pin is seen");
+    check(!p.ref.idle(1), "and nobody else's page");
+    check(p.ref.wait_until_unpinned(pinref::deadline::passed()) == pinref::wait_result::timed_out, "at any time");
+  });
+  x.join();
+  check(p.ref.snapshot() == Layout::of(1, 1), "the release is refused");
+}
+
+// As many takers as the word has room for, each with the most, around the end of a page and its next life.
+template <class Layout, unsigned Takers = Layout::zones::takers>
+void all_takers_at_once(execution& x) {
+  auto& p = make<Layout>(x, 1);
+  auto& lasts = x.make<explorer::ghost<int>>();
+  const auto note = [&p, &lasts](release_result result) {
+    check(result != release_result::underflow, "a rightful release is not refused");
+    if (result == last) lasts.add(1);
+  };
+  x.thread([&p, note] {
+    check(p.ref.get() == taken, "its own page");
+    note(p.ref.put());
+    note(p.ref.put());
+  });
+  for (unsigned i = 0; i != Takers; ++i)
+    x.thread([&p, note] {
+      if (p.ref.try_get(Layout::max_references_at_once) == taken) note(p.ref.put(Layout::max_references_at_once));
+    });
+  x.join();
+  check(lasts.get() == 1, "freed once");
+  check(p.ref.snapshot() == Layout{}, "nothing of the refused is left");
+}
+
+// A release of nothing, beside the last one.
+template <class Layout, class Sync = explored_sync>
+void put_of_nothing(execution& x) {
+  auto& p = make<Layout, Sync>(x, 1);
+  x.thread([&p] { check(p.ref.put() == last, "the only holder"); });
+  x.thread([&p] {
+    const release_result none[] = {p.ref.put(0, 1), p.ref.unpin(0), p.ref.put(0)};
+    check(none[0] == release_result::idle || none[0] == release_result::released, "nothing else can be said of it");
+    check(none[1] == release_result::released && none[2] == release_result::released, "nor here");
+  });
+  x.join();
+  check(p.ref.snapshot() == Layout{}, "ends dead, with nothing left in the word");
 }
 
 PROTOCOL("a full page refuses, and what is refused changes nothing", nearly_full<tiny>, nearly_full<tiny_split>,
@@ -162,18 +228,29 @@ PROTOCOL("a dead page refuses, and what is refused changes nothing", refused_by_
 
 PROTOCOL("releases of what is not held free nothing twice", put_too_often<tiny>, put_too_often<pinref::bias64>,
          put_too_often<pinref::split>, unpinned_too_often<tiny>, unpinned_too_often<pinref::bias64>,
-         put_after_death<tiny>, put_after_death<pinref::bias64>)
+         (put_after_death<tiny, 1, 1>), (put_after_death<pinref::bias64, 1, 1>), (put_after_death<tiny, 1, 3>),
+         (put_after_death<pinref::bias64, 1, 3>), (put_after_death<tiny, 2, 4>), put_after_freeze<tiny>,
+         put_after_freeze<pinref::bias64>)
 
-// Zones for one taker, used by three: their adds carry a dead word out of its zone.
+PROTOCOL("while a release of too much is under way the page is pinned and busy", asked_during_an_underflow<tiny>)
+
+PROTOCOL("as many takers as there is room for do not reach another zone", all_takers_at_once<one_taker>,
+         all_takers_at_once<tiny>)
+
+PROTOCOL("a release of nothing is never the last", put_of_nothing<tiny>, put_of_nothing<pinref::bias64>,
+         put_of_nothing<pinref::split>)
+
+// Zones for one taker, used by three: the adds of two carry a dead word out of its zone, where a release that comes
+// late is taken for one too many.
 TEST_CASE("more takers than the zones have room for are caught") {
-  caught("dead stays dead", three_refused_by_the_dead<pinref::bias_layout<std::uint8_t, 2, 1>>);
+  caught("a rightful release is not refused", all_takers_at_once<one_taker, 3>);
 }
 
 TEST_CASE("a refused take or release that is not given back is caught") {
   caught("the refused have changed nothing", full<tiny, forgetful>);
   caught("the refused have changed nothing", nearly_full<tiny, forgetful>);
-  caught("", refused_by_the_dead<tiny, forgetful>);
-  caught("nothing of them is left", put_after_death<tiny, forgetful>);
+  caught("nothing of the refused is left in the new life", refused_by_the_dead<tiny, forgetful>);
+  caught("dead stays dead", put_after_death<tiny, 1, 1, forgetful>);
 }
 
 TEST_CASE("a last release that does not compare is caught") {

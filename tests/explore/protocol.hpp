@@ -34,7 +34,7 @@ struct registered {
 inline void holds(const std::vector<program>& programs) {
   for (std::size_t i = 0; i != programs.size(); ++i) {
     CAPTURE(i);
-    const auto r = explorer::explore({.max_executions = 300'000}, programs[i]);
+    const auto r = explorer::explore({.max_executions = 1'500'000}, programs[i]);
     CHECK_MESSAGE(!r.failed, r.text());
     CHECK_MESSAGE(r.exhausted, "too big to see every execution");
   }
@@ -46,9 +46,9 @@ inline void caught(const std::string& why, const program& broken, explorer::opti
   CHECK_MESSAGE((r.failed && r.message.find(why) != std::string::npos), r.text());
 }
 
-// 8 bits, with room for four threads inside a take: a pin counts 4, 128 holders fit.
-using tiny = pinref::bias_layout<std::uint8_t, 2, 4>;
-using tiny_split = pinref::split_layout<std::uint8_t, 4>;
+// 8 bits, with room for three threads inside a take: a pin counts 4, 128 holders fit.
+using tiny = pinref::bias_layout<std::uint8_t, 2, 3>;
+using tiny_split = pinref::split_layout<std::uint8_t, 3>;
 
 template <class Layout, class Sync = explored_sync>
 using ref_of = pinref::page_ref<Layout, Sync>;

@@ -49,7 +49,6 @@ struct page {
     released(ref.put());
   }
 
-  explored_sync::event_table events;
   ref_of<Layout> ref;
   explorer::plain<int> data{1};
   int lives = 0;  // written by the last holder only
@@ -58,7 +57,6 @@ struct page {
 template <class Layout>
 void everything(execution& x) {
   auto& p = x.make<page<Layout>>(std::size_t{1});
-  x.name(p.events, "event");
   x.name(p.ref, "word");
   x.name(p.data, "data");
   x.thread([&p] { p.freeze_and_put(); });

@@ -54,31 +54,31 @@ class bare_atomic {
   T value_;
 };
 
-struct bare_event {
-  bare_atomic<std::uint32_t> ticks;
-};
-
 struct bare_sync {
   template <class T>
   using atomic = bare_atomic<T>;
-  using event = bare_event;
-  struct event_list {
-    event all[1];
-    event* begin() noexcept { return all; }
-    event* end() noexcept { return all + 1; }
-  };
-  static inline constinit event_list all_events{};
+  static constexpr bool process_shared = false;
+  struct futex {};
+  template <class T>
+  static constexpr unsigned nr_futexes = 1;
   static inline int sleeps = 0;
   static inline int wakes = 0;
 
-  static event& event_of(const void*) noexcept { return all_events.all[0]; }
-  static event_list& events() noexcept { return all_events; }
+  template <class T>
+  static futex futex_of(const bare_atomic<T>&, unsigned, T) noexcept {
+    return {};
+  }
   // One processor and no interrupt: only time passes in a sleep.
-  static void wait(event&, std::uint32_t, const pinref::deadline& until) noexcept {
+  static pinref::sleep_result wait(const futex*, unsigned, const pinref::deadline& until,
+                                   std::int64_t = INT64_MAX) noexcept {
     ++sleeps;
     clock_ticks += until.left();
+    return pinref::sleep_result::timed_out;
   }
-  static void wake(event&) noexcept { ++wakes; }
+  template <class T>
+  static void wake_all(const bare_atomic<T>&) noexcept {
+    ++wakes;
+  }
 };
 
 struct frame {
@@ -151,7 +151,7 @@ int word() {
   ref.unfreeze(1);
   wait_canceller<Sync> stop;
   stop.cancel();
-  EXPECT(ref.wait_until_idle(0, deadline::never(), [&stop] { return stop(); }) == wait_result::given_up);
+  EXPECT(ref.wait_until_idle(0, deadline::never(), stop) == wait_result::given_up);
   EXPECT(ref.put() == release_result::last);
   return 0;
 }

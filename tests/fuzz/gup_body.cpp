@@ -928,11 +928,11 @@ void run_gup(std::span<const std::uint8_t> bytes) {
     case 0:
       return machine<lockable<pinref::page_ref<support::bias8>>>(bias8_rules, choices).run();
     case 1:
-      return machine<lockable<pinref::page_ref<support::bias8_exact>>>(bias8_exact_rules, choices).run();
+      return machine<lockable<pinref::page_ref<support::bias16_exact>>>(bias16_exact_rules, choices).run();
     case 2:
       return machine<lockable<pinref::page_ref<support::split8>>>(split8_rules, choices).run();
     default:
-      return machine<lockable<pinref::accounted_ref<pinref::page_ref<support::bias8_exact>>>>(bias8_exact_rules,
+      return machine<lockable<pinref::accounted_ref<pinref::page_ref<support::bias16_exact>>>>(bias16_exact_rules,
                                                                                               choices)
           .run();
   }

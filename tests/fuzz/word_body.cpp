@@ -245,7 +245,7 @@ void run_word(std::span<const std::uint8_t> bytes) {
     case 0:
       return run_layout<support::bias8>(bias8_rules, wrapper, choices);
     case 1:
-      return run_layout<support::bias8_exact>(bias8_exact_rules, wrapper, choices);
+      return run_layout<support::bias16_exact>(bias16_exact_rules, wrapper, choices);
     case 2:
       return run_layout<support::split8>(split8_rules, wrapper, choices);
     default:

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "pinref/ref/result.hpp"
+#include "pinref/word/result.hpp"
 
 namespace fuzz {
 
@@ -19,10 +19,10 @@ struct word_rules {
   number most_pins;        // in one call
 };
 
-// Of a word of b bits for t takers: sums up to 2^(b-1), at most 2^(b-4) / t in one call.
-inline constexpr word_rules bias8_rules{128, 8, false, 16, 2};
-inline constexpr word_rules bias8_exact_rules{128, 16, true, 16, 1};
-inline constexpr word_rules split8_rules{128, 0, true, 16, 16};
+// Of a word of b bits for t takers: sums up to 2^(b-1), at most 2^(b-4) / (t+1) in one call.
+inline constexpr word_rules bias8_rules{128, 8, false, 8, 1};
+inline constexpr word_rules bias16_exact_rules{32768, 256, true, 256, 1};
+inline constexpr word_rules split8_rules{128, 0, true, 8, 8};
 inline constexpr word_rules bias32_rules{2147483648, 1024, false, 524288, 512};
 
 class word_model {
@@ -75,6 +75,7 @@ class word_model {
 
   bool freeze(number n) noexcept {
     if (n == 0 || !alive_ || holders_ != static_cast<long long>(n)) return false;
+    if (split() && split_pins() != 0) return false;
     alive_ = false;
     return true;
   }

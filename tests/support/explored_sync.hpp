@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "explorer/explorer.hpp"
-#include "pinref/ref/deadline.hpp"
+#include "pinref/ref/sync.hpp"
 
 namespace support {
 
@@ -13,50 +13,55 @@ struct explored_sync {
   template <class T>
   using atomic = explorer::atomic<T>;
 
-  struct event {
-    explorer::atomic<std::uint32_t> ticks{0};
-  };
+  static constexpr bool process_shared = false;
 
-  // A program with waiters makes one: x.make<explored_sync::event_table>().
-  class event_table {
-   public:
-    event_table() noexcept { current_ = this; }
-    ~event_table() { current_ = nullptr; }
-    event* begin() noexcept { return &only_; }
-    event* end() noexcept { return &only_ + 1; }
+  using futex = explorer::engine::sleeping_place;
 
-   private:
-    friend explored_sync;
-    inline static event_table* current_ = nullptr;
-    event only_;
-  };
+  // As on Linux, a futex has 32 bits. Words of 8 bits are slept on whole, so that small ones show what large ones do.
+  template <class T>
+  static constexpr unsigned nr_futexes = sizeof(T) > 4 ? sizeof(T) / 4 : 1;
 
-  // All words share one event: the most a waiter can be woken for nothing.
-  static event& event_of(const void*) noexcept { return *events().begin(); }
-  static event_table& events() noexcept { return *event_table::current_; }
-
-  // A sleep with an end may time out at any moment, which `timed_out` then tells. One with a near end is a poll: it
-  // goes on when something has changed, or when nobody else can go on.
-  static void wait(event& on, std::uint32_t seen, const pinref::deadline& until) noexcept {
-    constexpr auto order = std::memory_order_relaxed;
-    constexpr std::int64_t near = 1'000'000'000;
-    if (until.is_never()) return on.ticks.wait(seen, order);
-    if (until.left() >= near && on.ticks.timed_wait(seen, order)) return;
-    if (until.left() < near) explorer::engine::current().pause();
-    timed_out() = true;
+  template <class Atomic>
+  static futex futex_of(const Atomic& word, unsigned i, typename Atomic::value_type value) noexcept {
+    const std::uint64_t low_half = 0xffffffff;
+    if (nr_futexes<typename Atomic::value_type> == 1) return word.place_to_sleep(value);
+    return word.place_to_sleep(value, i == 0 ? ~low_half : low_half);
   }
-  static void wake(event& on) noexcept { on.ticks.notify_all(); }
 
-  // Of the running thread.
-  static bool& timed_out() noexcept {
-    static bool flags[explorer::max_threads];
-    return flags[explorer::self()];
+  // A sleep with an end may time out at any moment. One that is to end soon is a poll: it goes on when something has
+  // changed, or when nobody else can go on; with an end it is the last.
+  static pinref::sleep_result wait(const futex* futexes, unsigned n, const pinref::deadline& until,
+                                   std::int64_t at_most = INT64_MAX, explorer::place at = {}) noexcept {
+    using pinref::sleep_result;
+    explorer::engine& e = explorer::engine::current();
+    if (at_most != INT64_MAX) {
+      e.pause();
+      return until.is_never() ? sleep_result::woken : sleep_result::timed_out;
+    }
+    const explorer::site here{explorer::op::wait, std::memory_order_relaxed, at};
+    switch (e.wait_on(futexes, n, here, !until.is_never())) {
+      case explorer::engine::slept::woken:
+        return sleep_result::woken;
+      case explorer::engine::slept::changed:
+        return sleep_result::changed;
+      case explorer::engine::slept::timed_out:
+        break;
+    }
+    return sleep_result::timed_out;
+  }
+  template <class Atomic>
+  static void wake_all(const Atomic& word) noexcept {
+    word.notify_all();
+  }
+  template <class Atomic>
+  static void wake_one(const Atomic& word) noexcept {
+    word.notify_one();
   }
 };
 
-// As `given_up` of a wait with an end: gives up when a sleep has timed out.
-struct when_timed_out {
-  bool operator()() const noexcept { return explored_sync::timed_out(); }
-};
+// An end of a wait that is ahead on any clock, so that a sleep may time out, or be woken before.
+inline pinref::deadline some_day() noexcept {
+  return pinref::deadline::in(INT64_MAX / 2);
+}
 
 }  // namespace support

@@ -8,8 +8,8 @@
 
 #include "pinref/gup/result.hpp"
 #include "pinref/ref/page_ref.hpp"
-#include "pinref/ref/result.hpp"
 #include "pinref/ref/split_ref.hpp"
+#include "pinref/word/result.hpp"
 
 namespace pinref {
 
@@ -64,8 +64,8 @@ inline std::ostream& operator<<(std::ostream& out, const gup_result& result) {
 namespace support {
 
 // One taker at a time: in a single-threaded test no other noise is in flight.
-using bias8 = pinref::bias_layout<std::uint8_t, 3, 1>;        // bias 8: pins and references overlap
-using bias8_exact = pinref::bias_layout<std::uint8_t, 4, 1>;  // bias 16: references have half of the word
+using bias8 = pinref::bias_layout<std::uint8_t, 3, 1>;           // bias 8: pins and references overlap
+using bias16_exact = pinref::bias_layout<std::uint16_t, 8, 15>;  // bias 256: references have half of the word
 using split8 = pinref::split_layout<std::uint8_t, 1>;
 
 // Puts a word nobody uses into any state.
@@ -93,4 +93,4 @@ constexpr std::uint64_t pin_weight() {
 }  // namespace support
 
 #define ALL_LAYOUTS pinref::bias64, pinref::bias32, pinref::split
-#define SMALL_BIAS_LAYOUTS support::bias8, support::bias8_exact
+#define SMALL_BIAS_LAYOUTS support::bias8, support::bias16_exact

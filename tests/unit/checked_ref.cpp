@@ -85,7 +85,7 @@ TEST_CASE_TEMPLATE("each release of what is not held is told apart", Layout, ALL
 }
 
 TEST_CASE("a bulk release above the limit is refused, unreported, and nothing is booked") {
-  using layout = support::bias8_exact;
+  using layout = support::bias16_exact;
   checked<layout> ref;
   const std::size_t most = ref.max_references_at_once, most_pins = ref.max_pins_at_once;
   ref.reset();

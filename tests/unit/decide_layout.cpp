@@ -10,6 +10,7 @@
 #include "pinref/gup/gup.hpp"
 #include "pinref/gup/object.hpp"
 #include "storage_host.hpp"
+#include "while_waiting.hpp"
 
 using pinref::break_layout;
 using pinref::break_result;
@@ -39,15 +40,15 @@ struct blocks {
     return fresh;
   }
 
-  template <class GivenUp = pinref::never_gives_up>
+  template <class Canceller = pinref::never_cancelled>
   break_result take_away(std::size_t first, std::size_t last, const deadline& until = deadline::never(),
-                         GivenUp given_up = {}, std::size_t batch = 16) {
+                         const Canceller& stop = {}, std::size_t batch = 16) {
     const auto then = [this] {
       CHECK_FALSE(object.gate.open());
       ++taken_away;
     };
     taken_away = 0;
-    const break_result done = break_layout(object, object.gate, first, last, then, until, given_up, batch);
+    const break_result done = break_layout(object, object.gate, first, last, then, until, stop, batch);
     CHECK(object.gate.open());
     CHECK(taken_away == (done == break_result::broken ? 1 : 0));
     return done;
@@ -102,7 +103,7 @@ TEST_CASE_TEMPLATE(
   CHECK(b.take_away(0, 3, deadline::passed()) == break_result::busy);
   CHECK(b.take_away(0, 3, deadline::in(1'000'000)) == break_result::timed_out);
   stop.cancel();
-  CHECK(b.take_away(0, 3, deadline::never(), std::ref(stop)) == break_result::given_up);
+  CHECK(b.take_away(0, 3, deadline::never(), stop) == break_result::given_up);
   CHECK(pinref::page_pin_count(page) == 1);
 
   std::thread device([&] {
@@ -122,25 +123,25 @@ TEST_CASE_TEMPLATE("a wait ends when the last holder goes, and the scan begins a
   REQUIRE(pinref::try_pin_page(first) == take_result::taken);
   REQUIRE(pinref::try_get_page(second) == take_result::taken);
   int asked = 0;
-  const auto leave = [&] {
+  const support::while_waiting leave([&] {
     ++asked;
     CHECK_FALSE(b.object.gate.open());
     if (asked == 1) CHECK(pinref::unpin_user_page(first) == release_result::last);
     if (asked == 2) CHECK(pinref::put_page(second) == release_result::last);
     return false;
-  };
+  });
   SUBCASE("in batches of the default size") {
-    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave)) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), leave) == break_result::broken);
     CHECK(b.object.most_at_once == 16);
     CHECK(b.object.scans == 5);
   }
   SUBCASE("one at a time") {
-    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave), 1) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), leave, 1) == break_result::broken);
     CHECK(b.object.most_at_once == 1);
     CHECK(b.object.scans == 42);
   }
   SUBCASE("all at once") {
-    CHECK(b.take_away(0, 39, deadline::never(), std::ref(leave), 1000) == break_result::broken);
+    CHECK(b.take_away(0, 39, deadline::never(), leave, 1000) == break_result::broken);
     CHECK(b.object.scans == 3);
   }
   CHECK(asked == 2);
@@ -247,7 +248,9 @@ TEST_CASE("a gate is open until it is closed, as often as it was closed, and let
   CHECK_FALSE(gate.open());
   CHECK(gate.wait_until_open(deadline::passed()) == wait_result::timed_out);
   CHECK(gate.wait_until_open(deadline::in(1'000'000)) == wait_result::timed_out);
-  CHECK(gate.wait_until_open(deadline::never(), [] { return true; }) == wait_result::given_up);
+  pinref::wait_canceller<> stop;
+  stop.cancel();
+  CHECK(gate.wait_until_open(deadline::never(), stop) == wait_result::given_up);
   gate.reopen();
   CHECK_FALSE(gate.open());
   CHECK(gate.wait_until_open(deadline::passed()) == wait_result::timed_out);

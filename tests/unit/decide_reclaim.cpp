@@ -4,6 +4,7 @@
 
 #include "pinref/decide/reclaim.hpp"
 #include "storage_host.hpp"
+#include "while_waiting.hpp"
 
 using pinref::deadline;
 using pinref::expected_ref_count;
@@ -24,9 +25,9 @@ namespace {
 // Somebody takes it for an instant whenever it is to be frozen, and is gone when it is waited for.
 struct restless_ref : pinref::page_ref<> {
   [[nodiscard]] bool freeze(std::size_t) noexcept { return false; }
-  template <class GivenUp = pinref::never_gives_up>
+  template <class Canceller = pinref::never_cancelled>
   [[nodiscard]] pinref::wait_result wait_until_idle(std::size_t, const deadline& = deadline::never(),
-                                                    GivenUp = {}) noexcept {
+                                                    const Canceller& = {}) noexcept {
     ++waits;
     return waits < 10 ? pinref::wait_result::reached : pinref::wait_result::given_up;
   }
@@ -107,11 +108,11 @@ struct migration {
   explicit migration(bool compound)
       : source(compound ? host.compound() : host.small()), target(compound ? host.compound() : host.small()) {
     REQUIRE(pinref::get_page(source) == take_result::taken);
-    REQUIRE(traits::ref(target).freeze(1));
+    traits::ref(target).bury();
   }
 
   template <class... More>
-  migrate_result migrate(page& from, page& to, More... more) {
+  migrate_result migrate(page& from, page& to, const More&... more) {
     const auto move = [this](page& moved, page& taker) {
       CHECK(&moved == &source);
       CHECK(&taker == &target);
@@ -178,7 +179,7 @@ TEST_CASE_TEMPLATE("a pin ends a migration at once; a reference nobody accounts 
     pinref::wait_canceller<> stop;
     stop.cancel();
     REQUIRE(pinref::try_get_page(m.source) == take_result::taken);
-    m.not_moved(m.migrate(m.source, m.target, deadline::never(), std::ref(stop)), migrate_result::given_up);
+    m.not_moved(m.migrate(m.source, m.target, deadline::never(), stop), migrate_result::given_up);
     CHECK(pinref::put_page(m.source) == release_result::released);
   }
   CHECK(migration<Host>::traits::ref(m.source).snapshot() == before);
@@ -189,21 +190,21 @@ TEST_CASE_TEMPLATE("a passing reference is waited for, and a pin that comes mean
   REQUIRE(pinref::try_get_page(m.source) == take_result::taken);
   int asked = 0;
   SUBCASE("it goes") {
-    const auto leave = [&] {
+    const support::while_waiting leave([&] {
       if (asked++ == 0) CHECK(pinref::put_page(m.source) == release_result::released);
       return false;
-    };
-    CHECK(m.migrate(m.source, m.target, deadline::never(), std::ref(leave)) == migrate_result::migrated);
+    });
+    CHECK(m.migrate(m.source, m.target, deadline::never(), leave) == migrate_result::migrated);
   }
   SUBCASE("a pin comes and stays until the deadline") {
-    const auto pin = [&] {
+    const support::while_waiting pin([&] {
       if (asked++ == 0) {
         REQUIRE(pinref::try_pin_page(m.source) == take_result::taken);
         CHECK(pinref::put_page(m.source) == release_result::released);
       }
       return false;
-    };
-    m.not_moved(m.migrate(m.source, m.target, deadline::in(1'000'000), std::ref(pin)), migrate_result::timed_out);
+    });
+    m.not_moved(m.migrate(m.source, m.target, deadline::in(1'000'000), pin), migrate_result::timed_out);
     CHECK(m.migrate(m.source, m.target) == migrate_result::busy);
     CHECK(pinref::unpin_user_page(m.source) == release_result::released);
   }

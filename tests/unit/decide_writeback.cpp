@@ -2,6 +2,7 @@
 
 #include "pinref/decide/writeback.hpp"
 #include "storage_host.hpp"
+#include "while_waiting.hpp"
 
 using pinref::deadline;
 using pinref::if_pinned;
@@ -25,7 +26,7 @@ struct stored {
 
   // Writes the page back and notes how it was written.
   template <class... More>
-  writeback_result write_back(page& which, if_pinned policy, More... more) {
+  writeback_result write_back(page& which, if_pinned policy, const More&... more) {
     const auto write = [this](page& written, bool from_copy) {
       CHECK(&written == &head);
       CHECK(host.locked(head));
@@ -186,19 +187,19 @@ TEST_CASE_TEMPLATE("waiting ends when the pins go, without the page lock held; e
   s.pin();
   int asked = 0;
   SUBCASE("the device finishes, and its owner marks the page under its lock") {
-    const auto finish = [&] {
+    const support::while_waiting finish([&] {
       CHECK_FALSE(s.host.locked(s.head));
       if (++asked == 1) CHECK(pinref::unpin_user_folio_dirty_lock(s.head, 1).ok());
       return false;
-    };
-    CHECK(s.write_back(s.head, if_pinned::wait, deadline::never(), std::ref(finish)) == writeback_result::written);
+    });
+    CHECK(s.write_back(s.head, if_pinned::wait, deadline::never(), finish) == writeback_result::written);
     CHECK(asked == 1);
     CHECK_FALSE(traits::dirty(s.head));
   }
   SUBCASE("cancelled") {
     pinref::wait_canceller<> stop;
     stop.cancel();
-    CHECK(s.write_back(s.head, if_pinned::wait, deadline::never(), std::ref(stop)) == writeback_result::skipped);
+    CHECK(s.write_back(s.head, if_pinned::wait, deadline::never(), stop) == writeback_result::skipped);
     CHECK(traits::dirty(s.head));
     CHECK(s.writes == 0);
     s.unpin();

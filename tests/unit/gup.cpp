@@ -318,7 +318,7 @@ TEST_CASE_TEMPLATE(
         CHECK(done == gup_result{1, gup_error::broken_mapping});
         CHECK(to_errno(done.reason) == EFAULT);
         CHECK(space.broken == 1);
-        CHECK(broken.ref.snapshot().zone() == pinref::zone::dead);
+        CHECK(broken.ref.snapshot().zone() == pinref::zone::frozen);
         CHECK(broken.freed == 0);
         release(pages, 1, entry.pins);
       }

@@ -272,7 +272,7 @@ TEST_CASE("each take and release of a hot page is counted in its thread's slot, 
 }
 
 TEST_CASE("a number that the word cannot hold is not cut off to one that it can") {
-  using layout = support::bias8_exact;
+  using layout = support::bias16_exact;
   page<hot_ref<layout, numbered, 2>> p;
   for (int hot = 0; hot != 2; ++hot) {
     if (hot == 1) REQUIRE_HOT(p);

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <vector>
+
 #include "layouts.hpp"
 
-// Every operation in every state of an 8-bit word, against an oracle in plain integers.
+// Every operation in every state of a small word, against an oracle in plain integers.
 
 using pinref::page_ref;
 using pinref::release_result;
@@ -10,39 +12,54 @@ using pinref::take_result;
 
 namespace {
 
-// The 8-bit word, in plain integers: what state it is in and how many holders it counts.
-enum class kind { alive, overflow, watched, dead, in_flight };
+enum class kind { alive, overflow, watched, frozen, dead, in_flight };
 
-constexpr int most_holders = 128, watch_limit = 16, dead_word = 224, watched_word = 160, max_delta = 16;
+// A word of so many bits for so many takers, in plain integers: what state it is in and how many holders it counts.
+struct small_word {
+  int values, takers;
+  int part = values / 32;
+  int most_holders = 16 * part, overflow_end = 18 * part, watched = 19 * part, watched_end = 22 * part;
+  int frozen = 23 * part, dead = 27 * part, watch_limit = part, nobody = values - 1;
+  int max_delta = 2 * part / (takers + 1);
 
-kind kind_of(int word) {
-  if (word < 128 || word == 255) return kind::alive;
-  if (word < 144) return kind::overflow;
-  if (word >= watched_word && word < watched_word + watch_limit) return kind::watched;
-  if (word == dead_word) return kind::dead;
-  return kind::in_flight;  // only while some other thread is inside a call
-}
+  [[nodiscard]] kind kind_of(int word) const {
+    if (word < most_holders || word == nobody) return kind::alive;
+    if (word < overflow_end) return kind::overflow;
+    if (word >= watched && word < watched + watch_limit) return kind::watched;
+    if (word == frozen) return kind::frozen;
+    if (word == dead) return kind::dead;
+    return kind::in_flight;  // only while some other thread is inside a call
+  }
+  [[nodiscard]] int holders_of(int word) const {
+    return kind_of(word) == kind::watched ? word - watched : (word + 1) % values;
+  }
+  [[nodiscard]] int live(int holders) const { return (holders + nobody) % values; }
+  [[nodiscard]] bool at_rest(int word) const { return kind_of(word) != kind::in_flight && word != nobody; }
+  // All numbers for one call if they are few, else the ends.
+  [[nodiscard]] std::vector<int> deltas() const {
+    std::vector<int> all;
+    for (int n = 0; n <= max_delta; ++n)
+      if (n < 4 || n > max_delta - 3 || max_delta < 16) all.push_back(n);
+    return all;
+  }
+};
 
-int holders_of(int word) {
-  return kind_of(word) == kind::watched ? word - watched_word : (word + 1) % 256;
-}
-int live(int holders) {
-  return (holders + 255) % 256;
-}
+template <class Layout>
+constexpr small_word oracle_of{1 << Layout::zones::bits, static_cast<int>(Layout::zones::takers)};
 
 struct expected_take {
   take_result result;
   int word;
 };
 
-expected_take oracle_take(int word, int delta) {
-  const int holders = holders_of(word) + delta;
-  switch (kind_of(word)) {
+expected_take oracle_take(const small_word& w, int word, int delta) {
+  const int holders = w.holders_of(word) + delta;
+  switch (w.kind_of(word)) {
     case kind::alive:
-      if (holders > most_holders) return {take_result::overflow, word};
-      return {take_result::taken, live(holders)};
+      if (holders > w.most_holders) return {take_result::overflow, word};
+      return {take_result::taken, w.live(holders)};
     case kind::watched:
-      return {take_result::taken, holders < watch_limit ? watched_word + holders : live(holders)};
+      return {take_result::taken, holders < w.watch_limit ? w.watched + holders : w.live(holders)};
     case kind::overflow:
       return {take_result::overflow, word};
     default:
@@ -56,80 +73,82 @@ struct expected_release {
 };
 
 // `quiet`: a release that leaves fewer holders ends the watch.
-expected_release oracle_release(int word, int delta, int idle_level, int quiet) {
-  if (kind_of(word) == kind::dead) return {release_result::underflow, word};
-  if (kind_of(word) == kind::overflow) return {release_result::released, word - delta};
-  const int left = holders_of(word) - delta;
+expected_release oracle_release(const small_word& w, int word, int delta, int idle_level, int quiet) {
+  const int held = w.holders_of(word);
+  const bool counts = w.kind_of(word) == kind::alive || w.kind_of(word) == kind::watched;
+  if (delta == 0)
+    return {counts && idle_level != 0 && held == idle_level ? release_result::idle : release_result::released, word};
+  if (w.kind_of(word) == kind::dead || w.kind_of(word) == kind::frozen) return {release_result::underflow, word};
+  if (w.kind_of(word) == kind::overflow) return {release_result::released, word - delta};
+  const int left = held - delta;
   if (left < 0) return {release_result::underflow, word};
-  if (left == 0) return {release_result::last, dead_word};
-  const bool stays_watched = kind_of(word) == kind::watched && left >= quiet;
+  if (left == 0) return {release_result::last, w.dead};
+  const bool stays_watched = w.kind_of(word) == kind::watched && left >= quiet;
   return {left == idle_level && !stays_watched ? release_result::idle : release_result::released,
-          stays_watched ? watched_word + left : live(left)};
-}
-
-bool at_rest(int word) {
-  return kind_of(word) != kind::in_flight && word != 255;
+          stays_watched ? w.watched + left : w.live(left)};
 }
 
 // The word after `operation` on a page_ref in state `word`, and what it answered.
 template <class Layout, class Operation>
 auto apply(int word, Operation operation) {
-  page_ref<Layout> ref{Layout{static_cast<std::uint8_t>(word)}};
+  page_ref<Layout> ref{Layout{static_cast<typename Layout::word_type>(word)}};
   const auto result = operation(ref);
   return std::pair{result, static_cast<int>(ref.snapshot().raw())};
 }
 
 template <class Layout, class Operation>
 void check_take(int word, int delta, Operation operation) {
-  if (kind_of(word) == kind::overflow && word + delta >= 144) return;  // more than may be in flight
+  const small_word& w = oracle_of<Layout>;
+  if (w.kind_of(word) == kind::overflow && word + delta >= w.overflow_end) return;  // more than may be in flight
   const auto [result, after] = apply<Layout>(word, operation);
-  const expected_take expected = oracle_take(word, delta);
-  CHECK(result == expected.result);
-  CHECK(after == expected.word);
+  const expected_take expected = oracle_take(w, word, delta);
+  REQUIRE(result == expected.result);
+  REQUIRE(after == expected.word);
 }
 
 template <class Layout, class Operation>
 void check_release(int word, int delta, int idle_level, Operation operation) {
   const auto [result, after] = apply<Layout>(word, operation);
-  const expected_release expected = oracle_release(word, delta, idle_level, Layout::pin_bias);
-  CHECK(result == expected.result);
-  CHECK(after == expected.word);
+  const expected_release expected = oracle_release(oracle_of<Layout>, word, delta, idle_level, Layout::pin_bias);
+  REQUIRE(result == expected.result);
+  REQUIRE(after == expected.word);
 }
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("takes in every state of an 8-bit word", Layout, SMALL_BIAS_LAYOUTS) {
+TEST_CASE_TEMPLATE("takes in every state of a small word", Layout, SMALL_BIAS_LAYOUTS) {
   const int bias = Layout::pin_bias;
-  for (int word = 0; word != 256; ++word) {
-    if (!at_rest(word)) continue;
+  const small_word& w = oracle_of<Layout>;
+  for (int word = 0; word != w.values; ++word) {
+    if (!w.at_rest(word)) continue;
     CAPTURE(word);
-    for (int n = 0; n <= max_delta; ++n) {
+    for (const int n : w.deltas()) {
       CAPTURE(n);
       const auto count = static_cast<std::size_t>(n);
       check_take<Layout>(word, n, [&](auto& ref) { return ref.get(count); });
       check_take<Layout>(word, n, [&](auto& ref) { return ref.try_get(count); });
-      if (n * bias > max_delta) continue;
+      check_take<Layout>(word, n, [&](auto& ref) { return ref.try_get_if_alive(count); });
+      if (n * bias > w.max_delta) continue;
       check_take<Layout>(word, n * bias, [&](auto& ref) { return ref.try_pin(count); });
       check_take<Layout>(word, n * bias, [&](auto& ref) { return ref.add_pin(count); });
-
-      check_take<Layout>(word, n, [&](auto& ref) { return ref.try_get_if_alive(count); });
     }
   }
 }
 
-TEST_CASE_TEMPLATE("releases in every state of an 8-bit word, at both idle levels", Layout, SMALL_BIAS_LAYOUTS) {
+TEST_CASE_TEMPLATE("releases in every state of a small word, at both idle levels", Layout, SMALL_BIAS_LAYOUTS) {
   const int bias = Layout::pin_bias;
-  for (int word = 0; word != 256; ++word) {
-    if (!at_rest(word)) continue;
+  const small_word& w = oracle_of<Layout>;
+  for (int word = 0; word != w.values; ++word) {
+    if (!w.at_rest(word)) continue;
     CAPTURE(word);
     for (int idle_level : {0, 1}) {
       CAPTURE(idle_level);
       const auto level = static_cast<std::size_t>(idle_level);
-      for (int n = 1; n <= max_delta; ++n) {
+      for (const int n : w.deltas()) {
         CAPTURE(n);
         const auto count = static_cast<std::size_t>(n);
         check_release<Layout>(word, n, idle_level, [&](auto& ref) { return ref.put(count, level); });
-        if (n * bias <= max_delta)
+        if (n * bias <= w.max_delta)
           check_release<Layout>(word, n * bias, idle_level, [&](auto& ref) { return ref.unpin(count, level); });
       }
       check_release<Layout>(word, 1, idle_level, [&](auto& ref) { return ref.put_sole(level); });
@@ -139,46 +158,57 @@ TEST_CASE_TEMPLATE("releases in every state of an 8-bit word, at both idle level
 
 TEST_CASE_TEMPLATE("freeze succeeds from exactly the expected references and from nothing else", Layout,
                    SMALL_BIAS_LAYOUTS) {
-  for (int word = 0; word != 256; ++word)
-    for (int expected = 0; expected <= most_holders; ++expected) {
+  const small_word& w = oracle_of<Layout>;
+  for (int word = 0; word != w.values; ++word) {
+    // A watched word may have more holders than one that is newly watched.
+    const bool watched = word >= w.watched && word < w.watched_end;
+    const bool counts = watched || w.kind_of(word) == kind::alive || w.kind_of(word) == kind::overflow;
+    const int holders = watched ? word - w.watched : w.holders_of(word);
+    for (const int expected : {0, 1, 2, 7, w.watch_limit, w.most_holders, holders - 1, holders, holders + 1}) {
+      if (expected < 0 || expected > w.most_holders) continue;
       const auto [frozen, after] =
           apply<Layout>(word, [&](auto& ref) { return ref.freeze(static_cast<std::size_t>(expected)); });
-      // A watched word may have more holders than one that is newly watched.
-      const bool watched = word >= watched_word && word < 192;
-      const bool exact =
-          watched ? word - watched_word == expected : kind_of(word) == kind::alive && holders_of(word) == expected;
-      REQUIRE(frozen == (expected != 0 && exact));
-      REQUIRE(after == (frozen ? dead_word : word));
+      REQUIRE(frozen == (expected != 0 && counts && holders == expected));
+      REQUIRE(after == (frozen ? w.frozen : word));
     }
+  }
 }
 
 TEST_CASE_TEMPLATE("a life begins by adding: adds of takes that are under way are holders of the new life", Layout,
                    SMALL_BIAS_LAYOUTS) {
-  for (int in_flight = 0; in_flight != 16; ++in_flight)
-    for (int n = 1; n != 64; ++n) {
-      const auto state = Layout{static_cast<std::uint8_t>(dead_word + in_flight)};
-      page_ref<Layout> ref{state};
-      ref.reset(static_cast<std::size_t>(n));
-      REQUIRE(ref.snapshot().raw() == live(n + in_flight));
-      page_ref<Layout> frozen{state};
-      frozen.unfreeze(static_cast<std::size_t>(n));
-      REQUIRE(frozen.snapshot().raw() == live(n + in_flight));
+  const small_word& w = oracle_of<Layout>;
+  for (int in_flight = 0; in_flight < 2 * w.part; ++in_flight)
+    for (int n = 1; n != w.part * 4; n += n < 20 ? 1 : 97) {
+      if (n > w.part * 4) break;
+      for (const int centre : {w.dead, w.frozen}) {
+        const auto count = static_cast<std::size_t>(n);
+        const auto begin = [&](auto how) {
+          page_ref<Layout> ref{Layout{static_cast<typename Layout::word_type>(centre + in_flight)}};
+          how(ref);
+          return static_cast<int>(ref.snapshot().raw());
+        };
+        REQUIRE(begin([&](auto& ref) { ref.reset(count); }) == w.live(n + in_flight));
+        REQUIRE(begin([&](auto& ref) { ref.unfreeze(count); }) == w.live(n + in_flight));
+        REQUIRE(begin([&](auto& ref) { ref.bury(); }) == w.dead + in_flight);
+      }
     }
 }
 
-TEST_CASE_TEMPLATE("a take that is given back leaves a dead word at its centre, whatever it stood at below", Layout,
-                   SMALL_BIAS_LAYOUTS) {
-  for (int word = 192; word != dead_word; ++word) {
-    const auto [result, after] = apply<Layout>(word, [](auto& ref) { return ref.try_get(); });
-    CHECK(result == take_result::dead);
-    CHECK(after == dead_word);
+TEST_CASE_TEMPLATE("whatever state a page is in, it can be made dead", Layout, SMALL_BIAS_LAYOUTS) {
+  const small_word& w = oracle_of<Layout>;
+  for (int word = 0; word != w.values; ++word) {
+    if (!w.at_rest(word)) continue;
+    page_ref<Layout> ref{Layout{static_cast<typename Layout::word_type>(word)}};
+    ref.bury();
+    REQUIRE(ref.snapshot() == Layout{});
+    REQUIRE(ref.try_get() == take_result::dead);
   }
 }
 
 TEST_CASE_TEMPLATE("questions change nothing and agree with the word", Layout, SMALL_BIAS_LAYOUTS) {
-  for (int word = 0; word != 256; ++word) {
+  for (int word = 0; word != oracle_of<Layout>.values; ++word) {
     CAPTURE(word);
-    const Layout state{static_cast<std::uint8_t>(word)};
+    const Layout state{static_cast<typename Layout::word_type>(word)};
     page_ref<Layout> ref{state};
     CHECK(ref.dma_pinned() == state.maybe_pinned());
     CHECK(ref.dma_pinned_hint() == state.maybe_pinned());
@@ -190,8 +220,8 @@ TEST_CASE_TEMPLATE("questions change nothing and agree with the word", Layout, S
 
 TEST_CASE_TEMPLATE("a bulk above the limit is refused and changes nothing, in every state", Layout,
                    SMALL_BIAS_LAYOUTS) {
-  for (int word = 0; word != 256; ++word) {
-    page_ref<Layout> ref{Layout{static_cast<std::uint8_t>(word)}};
+  for (int word = 0; word != oracle_of<Layout>.values; ++word) {
+    page_ref<Layout> ref{Layout{static_cast<typename Layout::word_type>(word)}};
     CHECK(ref.get(Layout::max_references_at_once + 1u) == take_result::overflow);
     CHECK(ref.try_get(Layout::max_references_at_once + 1u) == take_result::overflow);
     CHECK(ref.try_get_if_alive(Layout::max_references_at_once + 1u) == take_result::overflow);
@@ -206,21 +236,23 @@ TEST_CASE_TEMPLATE("a bulk above the limit is refused and changes nothing, in ev
 TEST_CASE("split: every state of two 8-bit words") {
   using support::split8;
   constexpr int every_release = 256;
+  const small_word& w = oracle_of<split8>;
   const auto state_of = [](int word, int pins) {
     return split8{static_cast<std::uint8_t>(word), static_cast<std::uint8_t>(pins)};
   };
-  for (int word = 0; word != 256; ++word) {
-    if (!at_rest(word)) continue;
+  const auto counts = [&](int word) { return w.kind_of(word) != kind::dead && w.kind_of(word) != kind::frozen; };
+  for (int word = 0; word != w.values; ++word) {
+    if (!w.at_rest(word)) continue;
     CAPTURE(word);
-    const int most = kind_of(word) == kind::dead ? 0 : holders_of(word);
+    const int most = !counts(word) ? 0 : w.holders_of(word);
     for (int pins = 0; pins <= most; ++pins) {
       CAPTURE(pins);
       const split8 state = state_of(word, pins);
-      for (int n = 1; n <= max_delta; ++n) {
+      for (int n = 1; n <= w.max_delta; ++n) {
         CAPTURE(n);
-        if (kind_of(word) == kind::overflow && word + n >= 144) continue;
+        if (w.kind_of(word) == kind::overflow && word + n >= w.overflow_end) continue;
         const auto count = static_cast<std::size_t>(n);
-        const expected_take taken = oracle_take(word, n);
+        const expected_take taken = oracle_take(w, word, n);
         for (auto get : {&page_ref<split8>::get, &page_ref<split8>::try_get, &page_ref<split8>::try_get_if_alive}) {
           page_ref<split8> ref{state};
           REQUIRE((ref.*get)(count) == taken.result);
@@ -233,7 +265,7 @@ TEST_CASE("split: every state of two 8-bit words") {
         }
         for (int idle_level : {0, 1}) {
           const auto level = static_cast<std::size_t>(idle_level);
-          const expected_release released = oracle_release(word, n, idle_level, every_release);
+          const expected_release released = oracle_release(w, word, n, idle_level, every_release);
           {
             page_ref<split8> ref{state};
             REQUIRE(ref.put(count, level) == released.result);
@@ -250,7 +282,8 @@ TEST_CASE("split: every state of two 8-bit words") {
       page_ref<split8> ref{state};
       CHECK(ref.dma_pinned() == (pins != 0));
       CHECK(ref.dma_pinned_hint() == (pins != 0));
-      CHECK(ref.freeze(3) == (kind_of(word) != kind::dead && holders_of(word) == 3));
+      CHECK(ref.freeze(3) == (counts(word) && w.holders_of(word) == 3 && pins == 0));
+      CHECK(ref.snapshot() == (ref.snapshot().zone() == pinref::zone::frozen ? state_of(w.frozen, 0) : state));
     }
   }
   page_ref<split8> ref;

@@ -182,12 +182,12 @@ TEST_CASE_TEMPLATE("A2.2 where a take cannot fail but does, every kind of page g
       World world(shape);
       auto& victim = pinref::compound_head(world.at(0));
       // A page that is mapped and dead: its host has lost count.
-      REQUIRE(word_of(victim).freeze(1));
+      word_of(victim).bury();
       pages_of<World> pages(world.n);
       CHECK(entry.call(world.space(), world.start(), world.n, foll::none, pages.data()) ==
             gup_result{0, gup_error::broken_mapping});
       CHECK(word_of(victim).snapshot() == typename World::layout{});
-      word_of(victim).unfreeze(1);
+      word_of(victim).reset();
     }
 }
 

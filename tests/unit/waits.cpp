@@ -79,13 +79,13 @@ TEST_CASE_TEMPLATE("a wait ends at its deadline or when it is cancelled, and lea
     while (!somebody_waits(page)) std::this_thread::yield();
     stop.cancel();
   });
-  CHECK(pinref::wait_until_unpinned(page, deadline::never(), std::ref(stop)) == wait_result::given_up);
+  CHECK(pinref::wait_until_unpinned(page, deadline::never(), stop) == wait_result::given_up);
   canceller.join();
   // It counts for later waits, too, but not against a page that is as asked for.
-  CHECK(pinref::wait_until_idle(page, deadline::never(), std::ref(stop)) == wait_result::given_up);
+  CHECK(pinref::wait_until_idle(page, deadline::never(), stop) == wait_result::given_up);
   CHECK(page_pin_count(page) == 1);
   CHECK(pinref::unpin_user_page(page) == release_result::released);
-  CHECK(pinref::wait_until_unpinned(page, deadline::never(), std::ref(stop)) == wait_result::reached);
+  CHECK(pinref::wait_until_unpinned(page, deadline::never(), stop) == wait_result::reached);
   CHECK(pinref::put_page(page) == release_result::last);
 }
 
@@ -138,6 +138,7 @@ TEST_CASE_TEMPLATE("A4.3: a waiter for idle wakes, whichever call the last holde
   each(pin, [](auto& page, auto) { CHECK(pinref::unpin_user_page_range_dirty_lock(&page, 1, true).ok()); });
   each(get, [](auto& page, auto) {
     CHECK(pinref::page_traits<typename Host::page>::ref(page).freeze(1));
+    pinref::page_traits<typename Host::page>::ref(page).bury();
     pinref::page_traits<typename Host::page>::free_page(page);
   });
 }

@@ -36,6 +36,7 @@
 #include "pinref/page/page.hpp"
 #include "pinref/ref/deadline.hpp"
 #include "pinref/ref/wait_canceller.hpp"
+#include "pinref/ref/waiting.hpp"
 
 namespace pinref {
 
@@ -56,28 +57,25 @@ class layout_gate {
   }
 
   /// Sleeps until it is open, not under that lock. May block.
-  template <class GivenUp = never_gives_up>
-  [[nodiscard]] wait_result wait_until_open(const deadline& until = deadline::never(), GivenUp given_up = {}) noexcept {
-    auto& event = Sync::event_of(this);
-    for (;;) {
-      // (G1) pairs with (G3): read before the count, so that an opening after that is not missed.
-      const std::uint32_t seen = event.ticks.load(std::memory_order_acquire);
+  template <cancels_waits<Sync> Canceller = never_cancelled>
+  [[nodiscard]] wait_result wait_until_open(const deadline& until = deadline::never(),
+                                            const Canceller& stop = {}) noexcept {
+    detail::waiter<Sync, Canceller> self(until, stop);
+    for (wait_result over = self.over();;) {
       // (G2) pairs with (G4): what follows sees the layout as it was changed.
-      if (closers_.load(std::memory_order_acquire) == 0) return wait_result::reached;
-      if (given_up()) return wait_result::given_up;
-      if (until.left() <= 0) return wait_result::timed_out;
-      Sync::wait(event, seen, until);
+      const std::uint32_t closed = closers_.load(std::memory_order_acquire);
+      if (closed == 0) return wait_result::reached;
+      if (over != wait_result::reached) return over;
+      wait_ticket<Sync> ticket;
+      ticket.add(Sync::futex_of(closers_, 0, closed));
+      over = self.sleep(ticket);
     }
   }
 
   void close() noexcept { closers_.fetch_add(1, std::memory_order_relaxed); }
   void reopen() noexcept {
-    auto& event = Sync::event_of(this);
-    // (G4) pairs with (G2), (G5): who enters sees the layout as it was changed.
-    closers_.fetch_sub(1, std::memory_order_release);
-    // (G3) pairs with (G1): a sleeper that sees this sees the gate open.
-    event.ticks.fetch_add(1, std::memory_order_release);
-    Sync::wake(event);
+    // (G4) pairs with (G2), (G5): whoever enters sees the layout as it was changed.
+    if (closers_.fetch_sub(1, std::memory_order_release) == 1) Sync::wake_all(closers_);
   }
 
  private:
@@ -96,9 +94,9 @@ enum class break_result : unsigned char {
 /// and opens afterwards. On failure it opens at once, and the range stays unmapped. Without a deadline and a canceller
 /// it cannot fail: so an object is ended, when there is nothing to go back to. A range with first > last is empty. May
 /// block. Asks `busy_in` for at most `batch` indices at a time; `batch` is above zero.
-template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
+template <class Object, class Gate, class Then, class Canceller = never_cancelled>
 [[nodiscard]] break_result break_layout(Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
-                                        const deadline& until = deadline::never(), GivenUp given_up = {},
+                                        const deadline& until = deadline::never(), const Canceller& stop = {},
                                         std::size_t batch = 16) noexcept {
   struct closed {
     explicit closed(Gate& which) noexcept : gate(which) { gate.close(); }
@@ -116,7 +114,7 @@ template <class Object, class Gate, class Then, class GivenUp = never_gives_up>
       at = end + 1;
       continue;
     }
-    const wait_result waited = wait_until_idle(*busy, until, given_up);
+    const wait_result waited = wait_until_idle(*busy, until, stop);
     if (waited == wait_result::timed_out) return until.is_passed() ? break_result::busy : break_result::timed_out;
     if (waited == wait_result::given_up) return break_result::given_up;
   }

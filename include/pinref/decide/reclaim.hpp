@@ -63,9 +63,10 @@ enum class migrate_result : unsigned char {
 /// Moves a page's data and `expected` references to `target`, a dead page of the caller's, by `move(from, to)`, which
 /// also swings what points to it. References beyond those are waited for until the deadline; a pin that is seen before
 /// or after the wait ends it. The source stays frozen, and is the caller's to free. May block.
-template <host_page Page, class Move, class GivenUp = never_gives_up>
+template <host_page Page, class Move, class Canceller = never_cancelled>
 [[nodiscard]] migrate_result migrate_page(Page& page, Page& target, std::size_t expected, Move move,
-                                          const deadline& until = deadline::passed(), GivenUp given_up = {}) noexcept {
+                                          const deadline& until = deadline::passed(),
+                                          const Canceller& stop = {}) noexcept {
   using traits = page_traits<Page>;
   Page& from = compound_head(page);
   Page& to = compound_head(target);
@@ -80,7 +81,7 @@ template <host_page Page, class Move, class GivenUp = never_gives_up>
     if (page_dma_pinned(from)) return migrate_result::busy;
     if (ref.snapshot().references() < static_cast<long long>(expected)) return migrate_result::busy;
     if (until.left() <= 0) return migrate_result::timed_out;
-    const wait_result waited = ref.wait_until_idle(expected, until, given_up);
+    const wait_result waited = ref.wait_until_idle(expected, until, stop);
     if (waited == wait_result::timed_out) return migrate_result::timed_out;
     if (waited == wait_result::given_up) return migrate_result::given_up;
   }

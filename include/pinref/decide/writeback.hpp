@@ -116,10 +116,10 @@ enum class writeback_result : unsigned char {
 /// whether that worked; it is told to copy first by `from_copy`. The dirty bit is cleared before the question and the
 /// data is read after it, so a device's owner that finishes meanwhile is seen pinned, or finds the bit clear and sets
 /// it again. A page that is pinned anew after each wait ends as skipped once the deadline has passed. May block.
-template <class Page, reverse_map<Page> Map, class Write, class GivenUp = never_gives_up>
+template <class Page, reverse_map<Page> Map, class Write, class Canceller = never_cancelled>
 [[nodiscard]] writeback_result writeback_page(Page& page, Map& mappings, if_pinned policy, Write write,
                                               const deadline& until = deadline::never(),
-                                              GivenUp given_up = {}) noexcept {
+                                              const Canceller& stop = {}) noexcept {
   static_assert(lockable_page<Page>, "pinref: writeback needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(cleanable_page<Page>,
                 "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");
@@ -144,7 +144,7 @@ template <class Page, reverse_map<Page> Map, class Write, class GivenUp = never_
       traits::unlock(head);
       // Without the lock, so that a device's owner can mark the page and leave.
       if (policy == if_pinned::wait && until.left() > 0 &&
-          wait_until_unpinned(head, until, given_up) == wait_result::reached)
+          wait_until_unpinned(head, until, stop) == wait_result::reached)
         continue;
       return writeback_result::skipped;
     }

@@ -114,6 +114,7 @@ class basic_frame_arena {
 
   /// Takes back a head page that is dead. The last release calls it; so may whoever has frozen the page. Nobody else.
   void free_page(frame& head) noexcept {
+    head.ref_.bury();
     const std::lock_guard guard{lock_};
     const std::size_t pages = head.nr_pages_;
     for (std::size_t i = pages; i-- != 0;) {

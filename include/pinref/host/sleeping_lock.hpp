@@ -1,7 +1,8 @@
 #pragma once
 
 /// \file
-/// sleeping_lock: a mutex on the atomics of a Sync, so that the default host runs wherever its reference words run.
+/// sleeping_lock: a mutex of 4 bytes on the atomics and the sleep of a Sync, so that the default host runs wherever its
+/// reference words run.
 ///
 /// When not to use it: outside of host/. std::mutex is as good, and known.
 ///
@@ -9,9 +10,14 @@
 ///
 ///     pinref::detail::sleeping_lock<pinref::std_sync> lock;
 ///     const std::lock_guard guard{lock};
+///
+/// Source: Drepper, "Futexes Are Tricky", the mutex of three states.
 
 #include <atomic>
 #include <cstdint>
+
+#include "pinref/ref/deadline.hpp"
+#include "pinref/ref/sync.hpp"
 
 namespace pinref::detail {
 
@@ -20,22 +26,28 @@ template <class Sync>
 class sleeping_lock {
  public:
   void lock() noexcept {
-    while (!try_lock()) word_.wait(locked, std::memory_order_relaxed);
+    if (try_lock()) return;
+    // (H1) pairs with (H2): the owner sees what earlier owners did.
+    while (word_.exchange(contended, std::memory_order_acquire) != unlocked) {
+      const auto sleep = Sync::futex_of(word_, 0, contended);
+      (void)Sync::wait(&sleep, 1, deadline::never());
+    }
   }
   [[nodiscard]] bool try_lock() noexcept {
-    // (H1) pairs with (H2): the owner sees what earlier owners did.
-    return word_.exchange(locked, std::memory_order_acquire) != locked;
+    std::uint32_t seen = unlocked;
+    // (H7) pairs with (H2): as (H1).
+    return word_.compare_exchange_strong(seen, locked, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void unlock() noexcept {
-    // (H2) pairs with (H1): the next owner sees what this one did.
-    word_.store(0, std::memory_order_release);
-    word_.notify_one();
+    // (H2) pairs with (H1), (H7): the next owner sees what this one did.
+    if (word_.exchange(unlocked, std::memory_order_release) == contended) Sync::wake_one(word_);
   }
 
  private:
-  static constexpr std::uint32_t locked = 1;
+  // Contended: locked, and somebody may sleep.
+  static constexpr std::uint32_t unlocked = 0, locked = 1, contended = 2;
 
-  typename Sync::template atomic<std::uint32_t> word_{0};
+  typename Sync::template atomic<std::uint32_t> word_{unlocked};
 };
 
 }  // namespace pinref::detail

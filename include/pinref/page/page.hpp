@@ -105,21 +105,21 @@ template <host_page Page>
 }
 
 /// Sleeps until the page is not pinned, at some instant. See page_ref::wait_until_unpinned. May block.
-template <host_page Page, class GivenUp = never_gives_up>
+template <host_page Page, class Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_unpinned(Page& page, const deadline& until = deadline::never(),
-                                              GivenUp given_up = {}) noexcept {
+                                              const Canceller& stop = {}) noexcept {
   Page& head = compound_head(page);
   if (page_immortal(head)) return wait_result::reached;
-  return page_traits<Page>::ref(head).wait_until_unpinned(until, given_up);
+  return page_traits<Page>::ref(head).wait_until_unpinned(until, stop);
 }
 
 /// Sleeps until nobody but the owner holds the page, at some instant. See page_ref::wait_until_idle. May block.
-template <host_page Page, class GivenUp = never_gives_up>
+template <host_page Page, class Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_idle(Page& page, const deadline& until = deadline::never(),
-                                          GivenUp given_up = {}) noexcept {
+                                          const Canceller& stop = {}) noexcept {
   Page& head = compound_head(page);
   if (page_immortal(head)) return wait_result::reached;
-  return page_traits<Page>::ref(head).wait_until_idle(detail::idle_level(head), until, given_up);
+  return page_traits<Page>::ref(head).wait_until_idle(detail::idle_level(head), until, stop);
 }
 
 }  // namespace pinref

@@ -174,6 +174,10 @@ class hot_ref {
     return word_.freeze(references(n));
   }
   void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
+  void bury() noexcept {
+    (void)make_exact();
+    word_.bury();
+  }
 
   /// As in page_ref: whoever pins later sees what the caller wrote before.
   [[nodiscard]] bool dma_pinned() noexcept { return !decide(unpinned); }
@@ -184,17 +188,17 @@ class hot_ref {
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
   /// Makes the page exact first. If it is made hot again meanwhile, the wait ends at its deadline or when it is exact.
-  template <class GivenUp = never_gives_up>
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
-                                                GivenUp given_up = {}) noexcept {
+                                                const Canceller& stop = {}) noexcept {
     (void)make_exact();
-    return word_.wait(unpinned, until, given_up);
+    return word_.wait(unpinned, until, stop);
   }
-  template <class GivenUp = never_gives_up>
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
-                                            GivenUp given_up = {}) noexcept {
+                                            const Canceller& stop = {}) noexcept {
     (void)make_exact();
-    return word_.wait([n](word_type word) noexcept { return at_most(word, n); }, until, given_up, n < Layout::pin_bias);
+    return word_.wait([n](word_type word) noexcept { return at_most(word, n); }, until, stop, n < Layout::pin_bias);
   }
 
   /// Of a hot page a sum whose terms belong to different instants.
@@ -215,7 +219,7 @@ class hot_ref {
   using slot = hot_slot<word_type, Sync>;
 
   // Holders that the word of a hot page counts beside its own: it never comes to zero, and is too large to be watched.
-  static constexpr word_type boost = zones::watch_limit;
+  static constexpr word_type boost = zones::slack;
   // The most that one thread may have outstanding, so that all together stay below what the word gives them.
   static constexpr word_type share = static_cast<word_type>(boost / 2 / Threads);
   static_assert(share > 0, "pinref: this word is too small for so many threads");

@@ -25,8 +25,11 @@
 /// paths; otherwise waiting costs nothing.
 ///
 /// Limits: a bulk n is at most `max_references_at_once` or `max_pins_at_once`; a larger take or release is refused and
-/// changes nothing. n = 0 changes nothing; a release of none says `idle` if the page is. Every member is lock-free;
-/// takes and releases are wait-free as long as the page is alive and not at its limit.
+/// changes nothing. n = 0 changes nothing; a release of none says `idle` if the page is, and never `last`. Every member
+/// but the waits is lock-free; takes and releases are wait-free as long as the page is alive and not at its limit.
+///
+/// Memory that is all zeros is a live page with one holder: descriptors have to be constructed, or start with
+/// `Layout{}` in the word.
 ///
 /// Source: Linux page_ref_add(), folio_try_get(), folio_put(), page_ref_freeze(), GUP_PIN_COUNTING_BIAS.
 
@@ -37,8 +40,10 @@
 #include "pinref/ref/deadline.hpp"
 #include "pinref/ref/sync.hpp"
 #include "pinref/ref/wait_canceller.hpp"
+#include "pinref/ref/waiting.hpp"
 #include "pinref/ref/zoned_word.hpp"
 #include "pinref/word/bias_layout.hpp"
+#include "pinref/word/paths.hpp"
 
 namespace pinref {
 
@@ -69,8 +74,8 @@ class page_ref {
   page_ref(const page_ref&) = delete;
   page_ref& operator=(const page_ref&) = delete;
 
-  /// Begins a life with n references, from 1 to `max_holders` of the layout's zones. Precondition: the page is dead and
-  /// the caller owns it alone. Order: release, so that whoever takes the page sees it as prepared. Linux:
+  /// Begins a life with n references, from 1 to `max_holders` of the layout's zones. Precondition: the page is dead or
+  /// frozen and the caller owns it alone. Order: release, so that whoever takes the page sees it as prepared. Linux:
   /// init_page_count().
   void reset(std::size_t n = 1) noexcept { word_.start(references(n)); }
 
@@ -97,7 +102,7 @@ class page_ref {
   /// Releases n references. Order: release; acquire for the caller that gets `last`. `idle_level` 1 is for a page whose
   /// owner never puts its own reference: `idle` then says that only that one is left. Linux: folio_put_refs().
   [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
-    if (n > max_references_at_once) return release_result::underflow;
+    if (n - 1 >= max_references_at_once) return refused(n, idle_level);
     return word_.release(references(n), references(idle_level));
   }
 
@@ -123,7 +128,7 @@ class page_ref {
 
   /// Releases n pins. Order and results as put. Linux: unpin_user_folio().
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
-    if (n > max_pins_at_once) return release_result::underflow;
+    if (n - 1 >= max_pins_at_once) return refused(n, idle_level);
     return word_.release(pins(n), references(idle_level));
   }
 
@@ -139,6 +144,11 @@ class page_ref {
   /// page_ref_unfreeze().
   void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
 
+  /// Makes the page dead, whoever holds it: the end of a frozen page that is freed, and of a page of which a forked
+  /// child has inherited holders that can never leave. Precondition: the caller froze it, or nobody else can reach it.
+  /// Order: release. Lock-free.
+  void bury() noexcept { word_.bury(); }
+
   /// Is the page pinned? Never false for a pinned page; `layout::exact_pins` says whether true is certain too. The
   /// question is a read-modify-write (acquire and release): clear or write-protect the mapping first, then ask, and a
   /// pinner either is seen here or sees the mapping changed. Linux: folio_maybe_dma_pinned() behind a full barrier.
@@ -149,25 +159,40 @@ class page_ref {
 
   /// Has the page at most n holders, pins counted by their bias? A read-modify-write to decide on, as dma_pinned() is.
   /// Linux: dax_page_is_idle().
-  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(word_.load_ordered(), n); }
+  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(n)(word_.load_ordered()); }
 
-  /// Sleeps until the page is not pinned, at some instant; a dead page is not. Order: acquire, so what the devices'
-  /// owners did is visible. Who must keep new pins out closes the way to the page first. May block; `given_up` is asked
-  /// before each sleep, see wait_canceller. Linux has none for small pages.
-  template <class GivenUp = never_gives_up>
+  /// Sleeps until the page is not pinned, at some instant; a dead or frozen page is not. Order: acquire, so what the
+  /// devices' owners did is visible. To keep new pins out, close the way to the page first. May block; `stop` is a
+  /// `wait_canceller`. Linux has none for small pages.
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
-                                                GivenUp given_up = {}) noexcept {
-    return word_.wait([](word_type word) noexcept { return !Layout{word}.maybe_pinned(); }, until, given_up);
+                                                const Canceller& stop = {}) noexcept {
+    return word_.wait(unpinned, until, stop);
   }
 
-  /// Sleeps until the page has at most n holders, pins counted by their bias; with n = 0 until it is free, with n = 1
-  /// until only one reference is left. Order, blocking and `given_up` as above. Linux: dax_layout_busy_page() waits for
-  /// this.
-  template <class GivenUp = never_gives_up>
+  /// Sleeps until the page has at most n holders, pins counted by their bias; a frozen page is held. Order, blocking
+  /// and `stop` as above. Linux: dax_layout_busy_page() waits for n = 1.
+  ///
+  /// n = 0 waits for the last release, of a page that the caller does not hold; the `free_page` that follows it may
+  /// still be running then, or the page may live again. To act after the page has been given up, keep a reference, wait
+  /// until it is the only one (n = 1, or unpinned), `freeze(1)`, do what has to be done, and `bury` or `unfreeze`.
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
-                                            GivenUp given_up = {}) noexcept {
-    return word_.wait([n](word_type word) noexcept { return at_most(word, n); }, until, given_up, n < Layout::pin_bias);
+                                            const Canceller& stop = {}) noexcept {
+    return word_.wait(at_most(n), until, stop, n < Layout::pin_bias);
   }
+
+  /// What to sleep on to wait for the same without a thread; see `wait_ticket`. The word is marked until the page is as
+  /// asked for or somebody abandons a wait: every ticket that is not `reached` is looked at again or abandoned. Order:
+  /// acquire if reached. Lock-free.
+  [[nodiscard]] wait_ticket<Sync> prepare_wait_until_unpinned() noexcept { return word_.prepare_wait(unpinned); }
+  [[nodiscard]] wait_ticket<Sync> prepare_wait_until_idle(std::size_t n) noexcept {
+    const auto condition = at_most(n);
+    return word_.prepare_wait(condition, n < Layout::pin_bias);
+  }
+  /// Ends a wait without a thread: the word is as fast as before if nobody else waits; other waiters wake and mark it
+  /// again. Order: none. Lock-free.
+  void abandon_wait() noexcept { word_.abandon_wait(); }
 
   /// All counts at one instant. Order: none.
   [[nodiscard]] layout snapshot() const noexcept { return Layout{word_.load()}; }
@@ -180,8 +205,12 @@ class page_ref {
  private:
   using word_type = typename Layout::word_type;
 
-  [[nodiscard]] static constexpr bool at_most(word_type word, std::uint64_t n) noexcept {
-    return static_cast<std::uint64_t>(Layout::zones::holders(word)) <= n;
+  static constexpr auto unpinned = [](word_type word) noexcept { return !Layout{word}.maybe_pinned(); };
+  [[nodiscard]] static constexpr auto at_most(std::size_t n) noexcept {
+    return [n](word_type word) noexcept { return Layout{word}.at_most(n); };
+  }
+  PINREF_SLOW_PATH release_result refused(std::size_t n, std::size_t idle_level) const noexcept {
+    return n == 0 ? word_.release_nothing(references(idle_level)) : release_result::underflow;
   }
   [[nodiscard]] static constexpr word_type references(std::size_t n) noexcept { return static_cast<word_type>(n); }
   [[nodiscard]] static constexpr word_type pins(std::size_t n) noexcept {

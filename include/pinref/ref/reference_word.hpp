@@ -12,7 +12,7 @@
 #include <concepts>
 #include <cstddef>
 
-#include "pinref/ref/result.hpp"
+#include "pinref/word/result.hpp"
 
 namespace pinref {
 
@@ -37,6 +37,7 @@ concept reference_word = requires(Ref& ref, const Ref& seen, std::size_t n) {
   { ref.unpin(n, n) } noexcept -> std::same_as<release_result>;
   { ref.freeze(n) } noexcept -> std::same_as<bool>;
   { ref.unfreeze(n) } noexcept;
+  { ref.bury() } noexcept;
   { ref.dma_pinned() } noexcept -> std::same_as<bool>;
   { ref.idle(n) } noexcept -> std::same_as<bool>;
   { ref.wait_until_unpinned() } noexcept -> std::same_as<wait_result>;

@@ -60,7 +60,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   }
 
   [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
-    if (n > max_references_at_once) return release_result::underflow;
+    if (n - 1 >= max_references_at_once) return refused(n, idle_level);
     return holders_.release(static_cast<Word>(n), static_cast<Word>(idle_level));
   }
 
@@ -82,7 +82,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   }
 
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
-    if (n > max_pins_at_once) return release_result::underflow;
+    if (n - 1 >= max_pins_at_once) return refused(n, idle_level);
     const Word count = static_cast<Word>(n);
     // (S2) pairs with (S3), (S4): who finds the page unpinned sees what the device's owner did with it.
     if (pins_.fetch_sub(count, std::memory_order_release) < count) [[unlikely]] {
@@ -95,11 +95,17 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     return result;
   }
 
-  /// Looks at the holders alone: that n counts references only is the caller's word, as in Linux.
+  /// Refused if there is a pin, on either side of the claim. A pin that is being taken and has not been counted yet is
+  /// one of the n holders, of which none may be another's.
   [[nodiscard]] bool freeze(std::size_t n) noexcept {
-    return n != 0 && n <= layout::zones::max_holders && holders_.freeze(static_cast<Word>(n));
+    if (n == 0 || n > layout::zones::max_holders || pins_.load(std::memory_order_relaxed) != 0) return false;
+    if (!holders_.freeze(static_cast<Word>(n))) return false;
+    if (!dma_pinned()) return true;
+    holders_.start(static_cast<Word>(n));
+    return false;
   }
   void unfreeze(std::size_t n) noexcept { holders_.start(static_cast<Word>(n)); }
+  void bury() noexcept { holders_.bury(); }
 
   [[nodiscard]] bool dma_pinned() noexcept {
     // (S3) pairs with (S1), (S2): as a read-modify-write it comes before a pin or sees it.
@@ -107,35 +113,55 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   }
   [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
-  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(holders_.load_ordered(), n); }
+  [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(n)(holders_.load_ordered()); }
 
-  template <class GivenUp = never_gives_up>
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_unpinned(const deadline& until = deadline::never(),
-                                                GivenUp given_up = {}) noexcept {
-    const auto reached = [this](Word word) noexcept {
-      // (S4) pairs with (S2): the waiter sees what the devices' owners did.
-      return layout{word, pins_.load(std::memory_order_acquire)}.pins() == 0;
-    };
-    return holders_.wait(reached, until, given_up);
+                                                const Canceller& stop = {}) noexcept {
+    return holders_.wait(unpinned{pins_}, until, stop);
   }
-  template <class GivenUp = never_gives_up>
+  template <cancels_waits<Sync> Canceller = never_cancelled>
   [[nodiscard]] wait_result wait_until_idle(std::size_t n, const deadline& until = deadline::never(),
-                                            GivenUp given_up = {}) noexcept {
-    return holders_.wait([n](Word word) noexcept { return at_most(word, n); }, until, given_up);
+                                            const Canceller& stop = {}) noexcept {
+    return holders_.wait(at_most(n), until, stop);
   }
+  [[nodiscard]] wait_ticket<Sync> prepare_wait_until_unpinned() noexcept {
+    unpinned condition{pins_};
+    return holders_.prepare_wait(condition);
+  }
+  [[nodiscard]] wait_ticket<Sync> prepare_wait_until_idle(std::size_t n) noexcept {
+    const auto condition = at_most(n);
+    return holders_.prepare_wait(condition);
+  }
+  void abandon_wait() noexcept { holders_.abandon_wait(); }
 
   [[nodiscard]] layout snapshot() const noexcept { return {holders_.load(), pins_.load(std::memory_order_relaxed)}; }
   [[nodiscard]] auto count() const noexcept { return snapshot().references(); }
   [[nodiscard]] auto pins() const noexcept { return snapshot().pins(); }
 
  private:
-  [[nodiscard]] static constexpr bool at_most(Word word, std::uint64_t n) noexcept {
-    return static_cast<std::uint64_t>(layout::zones::holders(word)) <= n;
-  }
-
   using atomic = typename Sync::template atomic<Word>;
 
-  // Every unpin releases a holder after its pin, so a waiter that watches the holders misses none.
+  // Every unpin releases a holder after its pin, so a waiter that watches the holders is woken. But the holders may be
+  // as many again by then, so it sleeps only while the pins are what it saw, too.
+  struct unpinned {
+    const atomic& pins;
+    Word seen = 0;
+
+    [[nodiscard]] bool operator()(Word word) noexcept {
+      // (S4) pairs with (S2): the waiter sees what the devices' owners did.
+      seen = pins.load(std::memory_order_acquire);
+      return layout{word, seen}.pins() == 0;
+    }
+    [[nodiscard]] auto also() const noexcept { return Sync::futex_of(pins, Sync::template nr_futexes<Word> - 1, seen); }
+  };
+  [[nodiscard]] static constexpr auto at_most(std::size_t n) noexcept {
+    return [n](Word word) noexcept { return layout{word, 0}.at_most(n); };
+  }
+  PINREF_SLOW_PATH release_result refused(std::size_t n, std::size_t idle_level) const noexcept {
+    return n == 0 ? holders_.release_nothing(static_cast<Word>(idle_level)) : release_result::underflow;
+  }
+
   zoned_word<typename layout::zones, layout::zones::nobody, Sync> holders_;
   atomic pins_;
 };

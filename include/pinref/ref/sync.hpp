@@ -1,27 +1,39 @@
 #pragma once
 
 /// \file
-/// std_sync: where the library's atomics, and its sleep, come from.
+/// std_sync: where the library's atomics, and its sleep, come from. shared_sync: the same in memory that processes
+/// share.
 ///
 /// `Sync` is the seam of every atomic type in pinref. A test puts a scheduler underneath that owns each access; a port
 /// puts its platform's atomics there. Nothing above this file names `std::atomic`.
 ///
-/// A Sync has `atomic<T>`, with the members of std::atomic, and for waiters: `event_of(address)`, the 32-bit atomic
-/// that waiters of a word at this address sleep on, as its member `ticks`; `wait(event, seen, until)`, which sleeps
-/// while that is `seen`, until then at most, and may return early; `wake(event)`, which wakes all its sleepers;
-/// and `events()`, all of them.
+/// A Sync has `atomic<T>`, with the members of std::atomic. For waiters, who sleep on the words themselves, it has
+/// - `process_shared`: do waiters and wakers in different processes find each other?
+/// - `futex`: a place to sleep on, with the value that was seen there;
+/// - `nr_futexes<T>`: how many cover an atomic<T>, none if it cannot be slept on; `futex_of(atomic, i, value)`: the
+///   i-th, the one with the highest bits first;
+/// - `wait(futexes, n, until, at_most)`: sleeps if every futex has the value that was seen, checked one after the other
+///   in the order given, each from then on noticing a wake-up; until it is woken, or until the deadline, or for
+///   `at_most` nanoseconds. May return early. Says how it ended, see `sleep_result`;
+/// - `wake_all(atomic)`, `wake_one(atomic)`: wake those that sleep on the first futex of it.
 ///
 /// When not to use it: directly. Name it, or your own type with the same members, as the `Sync` of a `page_ref`.
 ///
 /// Example:
 ///
-///     pinref::page_ref<pinref::bias32, pinref::std_sync> ref;
+///     pinref::page_ref<pinref::bias32, pinref::shared_sync> ref;  // in a mapping that processes share
+///
+/// On Linux waiters sleep in futexes; one that needs two and finds no futex_waitv (before Linux 5.16) looks every
+/// millisecond. Elsewhere waiters look every 50 microseconds under an operating system, without a pause in a
+/// freestanding program.
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #if __STDC_HOSTED__ && defined(__linux__)
+#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -34,75 +46,147 @@
 
 namespace pinref {
 
+/// How a sleep ended.
+enum class sleep_result : unsigned char {
+  woken,     ///< by somebody, by a signal, for nothing, or after `at_most`
+  changed,   ///< no sleep: a futex had another value
+  timed_out  ///< the deadline passed
+};
+
+/// How often a waiter looks that nothing wakes, in nanoseconds.
+inline constexpr std::int64_t poll_interval = 1'000'000;
+
 namespace detail {
 
-struct alignas(64) futex_event {
-  std::atomic<std::uint32_t> ticks{0};
-};
+/// Futexes of one process, or of all that share the memory.
+template <bool Shared>
+struct futex_sync {
+  template <class T>
+  using atomic = std::atomic<T>;
 
-struct futex_events {
-  static constexpr std::size_t size = 64;
-  futex_event all[size] = {};
-  [[nodiscard]] futex_event* begin() noexcept { return all; }
-  [[nodiscard]] futex_event* end() noexcept { return all + size; }
-};
+  static constexpr bool process_shared = Shared;
 
-inline constinit futex_events all_events{};
+  struct futex {
+    const std::uint32_t* address;
+    std::uint32_t seen;
+  };
+
+  template <class T>
+  static constexpr unsigned nr_futexes = sizeof(T) / sizeof(std::uint32_t);
+
+  template <class T>
+  [[nodiscard]] static futex futex_of(const std::atomic<T>& word, unsigned i, T value) noexcept {
+    static_assert(sizeof(std::atomic<T>) == sizeof(T) && nr_futexes<T> != 0);
+    const auto* const parts = reinterpret_cast<const std::uint32_t*>(&word);
+    constexpr unsigned last = nr_futexes<T> - 1;
+    return {parts + (std::endian::native == std::endian::little ? last - i : i),
+            static_cast<std::uint32_t>(value >> 32 * (last - i))};
+  }
 
 #if __STDC_HOSTED__ && defined(__linux__)
-// With 64-bit times on a 32-bit machine ::timespec is not what SYS_futex reads.
+  static sleep_result wait(const futex* futexes, unsigned n, const deadline& until,
+                           std::int64_t at_most = INT64_MAX) noexcept {
+    const std::int64_t left = until.left();
+    if (left <= 0) return sleep_result::timed_out;
+    // A long sleep is taken an hour at a time: what the kernel can count is less than what a deadline can.
+    constexpr std::int64_t hour = 3'600'000'000'000;
+    const std::int64_t most = at_most < hour ? at_most : hour;
+    const std::int64_t time = left < most ? left : most;
+    const int error = n < 2 ? sleep_on_one(futexes, n, time) : sleep_on_all(futexes, n, time);
+    if (error == EAGAIN) return sleep_result::changed;
+    return error == ETIMEDOUT && time == left ? sleep_result::timed_out : sleep_result::woken;
+  }
+
+  template <class T>
+  static void wake_all(const std::atomic<T>& word) noexcept {
+    wake(word, INT32_MAX);
+  }
+  template <class T>
+  static void wake_one(const std::atomic<T>& word) noexcept {
+    wake(word, 1);
+  }
+
+ private:
+  // With 64-bit times on a 32-bit machine ::timespec is not what SYS_futex reads.
 #if defined(SYS_futex) && defined(SYS_futex_time64)
-inline constexpr long futex_call = sizeof(::time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex;
+  static constexpr long futex_call = sizeof(::time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex;
 #else
-inline constexpr long futex_call = SYS_futex;
+  static constexpr long futex_call = SYS_futex;
 #endif
+  static constexpr int scope = Shared ? 0 : FUTEX_PRIVATE_FLAG;
+
+  template <class T>
+  static void wake([[maybe_unused]] const std::atomic<T>& word, [[maybe_unused]] int most) noexcept {
+    if constexpr (nr_futexes<T> != 0)
+      ::syscall(futex_call, futex_of(word, 0, T{}).address, FUTEX_WAKE | scope, most, nullptr, nullptr, 0);
+  }
+
+  // Both return 0 or an errno. On no futex at all they only let time pass.
+  static int sleep_on_one(const futex* on, unsigned n, std::int64_t time) noexcept {
+    ::timespec sleep{};
+    sleep.tv_sec = static_cast<int>(time / 1'000'000'000);
+    sleep.tv_nsec = static_cast<int>(time % 1'000'000'000);
+    if (n != 0) {
+      if (::syscall(futex_call, on->address, FUTEX_WAIT | scope, on->seen, &sleep, nullptr, 0) == 0) return 0;
+      if (const int error = errno; error == EAGAIN || error == ETIMEDOUT || error == EINTR) return error;
+      // There are no futexes here.
+      sleep.tv_sec = 0;
+      sleep.tv_nsec = static_cast<int>(time < poll_interval ? time : poll_interval);
+      ::nanosleep(&sleep, nullptr);
+      return 0;
+    }
+    return ::nanosleep(&sleep, nullptr) == 0 ? ETIMEDOUT : errno;
+  }
+
+  // As linux/futex.h has it since 5.16.
+  struct futex_waiter {
+    std::uint64_t value, address;
+    std::uint32_t flags, reserved;
+  };
+  struct kernel_time {
+    std::int64_t seconds, nanoseconds;
+  };
+  static constexpr unsigned max_waiters = 4;
+
+  static int sleep_on_all(const futex* on, unsigned n, std::int64_t time) noexcept {
+    constexpr long futex_waitv = 449;  // on every architecture but alpha
+    constexpr std::uint32_t size_32_bits = 2;
+    futex_waiter waiters[max_waiters] = {};
+    for (unsigned i = 0; i != n && i != max_waiters; ++i)
+      waiters[i] = {on[i].seen, reinterpret_cast<std::uintptr_t>(on[i].address), size_32_bits | scope, 0};
+    const std::int64_t end = monotonic_now() + time;
+    const kernel_time at{end / 1'000'000'000, end % 1'000'000'000};
+    if (::syscall(futex_waitv, waiters, n, 0, &at, CLOCK_MONOTONIC) >= 0) return 0;
+    if (const int error = errno; error == EAGAIN || error == ETIMEDOUT || error == EINTR) return error;
+    const std::int64_t poll = time < poll_interval ? time : poll_interval;
+    const int error = sleep_on_one(on, 1, poll);
+    return error == ETIMEDOUT && poll != time ? 0 : error;
+  }
+#else
+  static sleep_result wait([[maybe_unused]] const futex* futexes, [[maybe_unused]] unsigned n, const deadline& until,
+                           [[maybe_unused]] std::int64_t at_most = INT64_MAX) noexcept {
+    const std::int64_t left = until.left();
+    if (left <= 0) return sleep_result::timed_out;
+#if __STDC_HOSTED__
+    ::timespec sleep{};
+    sleep.tv_nsec = static_cast<int>(left < 50'000 ? left : 50'000);
+    ::nanosleep(&sleep, nullptr);
 #endif
+    return sleep_result::woken;
+  }
+  template <class T>
+  static void wake_all(const std::atomic<T>&) noexcept {}
+  template <class T>
+  static void wake_one(const std::atomic<T>&) noexcept {}
+#endif
+};
 
 }  // namespace detail
 
-/// The C++ standard library's atomics, and futexes on Linux; elsewhere waiters poll, every 50 microseconds under an
-/// operating system, without a pause in a freestanding program.
-struct std_sync {
-  template <class T>
-  using atomic = std::atomic<T>;
-  using event = detail::futex_event;
+/// The C++ standard library's atomics. Waiters are woken by their own process: by every copy of the library in it.
+struct std_sync : detail::futex_sync<false> {};
 
-  /// Words share events by address. Sharing wakes a waiter for nothing, never too late, and no number of waiters is too
-  /// many.
-  [[nodiscard]] static event& event_of(const void* address) noexcept {
-    const auto bits = reinterpret_cast<std::uintptr_t>(address) / alignof(std::uint32_t);
-    return detail::all_events.all[(bits ^ bits >> 6 ^ bits >> 12) % detail::futex_events::size];
-  }
-  [[nodiscard]] static detail::futex_events& events() noexcept { return detail::all_events; }
-
-  static void wait([[maybe_unused]] event& on, [[maybe_unused]] std::uint32_t seen,
-                   [[maybe_unused]] const deadline& until) noexcept {
-#if __STDC_HOSTED__
-    const std::int64_t left = until.left();
-    if (left <= 0) return;
-    const std::int64_t most = 3'600'000'000'000;  // sleeps longer than an hour are taken an hour at a time
-    const std::int64_t time = left < most ? left : most;
-    ::timespec sleep{};
-#if defined(__linux__)
-    const int seconds = static_cast<int>(time / 1'000'000'000);
-    const int nanoseconds = static_cast<int>(time % 1'000'000'000);
-    sleep.tv_sec = seconds;
-    sleep.tv_nsec = nanoseconds;
-    static_assert(sizeof(on.ticks) == sizeof(std::uint32_t));
-    ::syscall(detail::futex_call, &on.ticks, FUTEX_WAIT_PRIVATE, seen, &sleep, nullptr, 0);
-#else
-    const int nanoseconds = time < 50'000 ? static_cast<int>(time) : 50'000;
-    sleep.tv_nsec = nanoseconds;
-    if (on.ticks.load(std::memory_order_relaxed) == seen) ::nanosleep(&sleep, nullptr);
-#endif
-#endif
-  }
-
-  static void wake([[maybe_unused]] event& on) noexcept {
-#if __STDC_HOSTED__ && defined(__linux__)
-    ::syscall(detail::futex_call, &on.ticks, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
-#endif
-  }
-};
+/// As std_sync; waiters are woken by every process that maps the same memory.
+struct shared_sync : detail::futex_sync<true> {};
 
 }  // namespace pinref

@@ -26,8 +26,10 @@
 #include <cstdint>
 
 #include "pinref/ref/deadline.hpp"
-#include "pinref/ref/result.hpp"
+#include "pinref/ref/wait_canceller.hpp"
+#include "pinref/ref/waiting.hpp"
 #include "pinref/word/paths.hpp"
+#include "pinref/word/result.hpp"
 #include "pinref/word/zones.hpp"
 
 namespace pinref {
@@ -51,11 +53,24 @@ class zoned_word {
     return word_.fetch_add(0, std::memory_order_acq_rel);
   }
 
-  /// Begins a life with n holders. Precondition: the word is dead and the caller is its only owner. Adds of takes that
-  /// met the dead word stay: they are holders now.
+  /// Begins a life with n holders. Precondition: the word is dead or frozen and the caller is its only owner. Adds of
+  /// takes that met the word meanwhile stay: they are holders now.
   void start(word_type n) noexcept {
-    // (R5) pairs with (R1), (R2): who takes from this life on sees the page as its owner prepared it.
-    word_.fetch_add(static_cast<word_type>(Zones::live(n) - Zones::dead), std::memory_order_release);
+    const word_type centre = Zones::of(load()) == zone::frozen ? Zones::frozen : Zones::dead;
+    // (R5) pairs with (R1), (R2): a take from this life on sees the page as its owner prepared it.
+    word_.fetch_add(static_cast<word_type>(Zones::live(n) - centre), std::memory_order_release);
+  }
+
+  /// Ends a life by force: the word is dead. Precondition: the caller froze it, or nobody else can reach it. Adds of
+  /// takes that met the frozen word stay, and are given back.
+  void bury() noexcept {
+    word_type now = load();
+    while (Zones::of(now) != zone::dead) {
+      const bool frozen = Zones::of(now) == zone::frozen;
+      const word_type next = frozen ? static_cast<word_type>(now - Zones::frozen + Zones::dead) : Zones::dead;
+      // (R11) pairs with (R9): a waiter that finds the page free sees what its owner did.
+      if (word_.compare_exchange_weak(now, next, std::memory_order_release, std::memory_order_relaxed)) break;
+    }
   }
 
   /// Adds `delta` holders. Wait-free while the page lives. `delta` is at most `Zones::max_delta`.
@@ -64,15 +79,16 @@ class zoned_word {
     // write-protected.
     const word_type old = word_.fetch_add(delta, std::memory_order_acquire);
     if (Zones::troubled(static_cast<word_type>(old + delta))) [[unlikely]]
-      return place(delta);
+      return resolve_take(delta);
     return take_result::taken;
   }
 
   /// As take, with a look first: a refusal is one load and leaves the line where it is.
   [[nodiscard]] take_result take_if_alive(word_type delta) noexcept {
     switch (Zones::of(load())) {
+      case zone::frozen:
       case zone::dead:
-      case zone::lost:
+      case zone::underflow:
         return take_result::dead;
       case zone::overflow:
         return take_result::overflow;
@@ -87,7 +103,7 @@ class zoned_word {
   [[nodiscard]] take_result take_held(word_type delta) noexcept {
     const word_type old = word_.fetch_add(delta, std::memory_order_relaxed);
     if (Zones::troubled(static_cast<word_type>(old + delta))) [[unlikely]]
-      return place(delta);
+      return resolve_take(delta);
     return take_result::taken;
   }
 
@@ -99,15 +115,23 @@ class zoned_word {
     const word_type old = word_.fetch_sub(delta, std::memory_order_release);
     const word_type left = static_cast<word_type>(old - delta);
     if (Zones::troubled(left)) [[unlikely]]
-      return settle(delta, idle_level);
+      return resolve_release(delta, idle_level);
     return idle_level != 0 && left == Zones::live(1) ? release_result::idle : release_result::released;
+  }
+
+  /// What a release of no holder says: nothing of `last`, which is somebody else's.
+  [[nodiscard]] release_result release_nothing(word_type idle_level) const noexcept {
+    const word_type now = load();
+    const bool counts = Zones::of(now) == zone::alive || Zones::of(now) == zone::watched;
+    return idle_level != 0 && counts && Zones::holders(now) == idle_level ? release_result::idle
+                                                                          : release_result::released;
   }
 
   /// As release of one holder, for a caller that is most likely the only one: one locked operation when it is.
   [[nodiscard]] release_result release_sole(word_type idle_level) noexcept {
     word_type sole = Zones::live(1);
-    // (R8) pairs with (R3), (R7), (R9): the owner frees after what every earlier holder did, and who finds the page
-    // without holders sees what this one did.
+    // (R8) pairs with (R3), (R7), (R9): the owner frees after what every earlier holder did, and a question that finds
+    // the page without holders sees what this one did.
     if (idle_level == 0 &&
         word_.compare_exchange_strong(sole, Zones::dead, std::memory_order_acq_rel, std::memory_order_relaxed))
       return release_result::last;
@@ -120,133 +144,128 @@ class zoned_word {
     for (;;) {
       const bool watched = Zones::of(seen) == zone::watched;
       // (R6) pairs with (R3): the claimant sees what every former holder did.
-      if (word_.compare_exchange_strong(seen, Zones::dead, std::memory_order_acquire, std::memory_order_relaxed)) {
+      if (word_.compare_exchange_strong(seen, Zones::frozen, std::memory_order_acquire, std::memory_order_relaxed)) {
         if (watched) wake();
         return true;
       }
-      if (Zones::holders(seen) != expected) return false;
+      if (Zones::of(seen) == zone::underflow || Zones::holders(seen) != expected) return false;
     }
   }
 
-  /// Sleeps until `reached(word)` is true of the word, or `until`, or until `given_up()`. Takes and releases use their
-  /// slow paths meanwhile, and a release that leaves fewer than `Quiet` holders wakes. A word with too many holders to
-  /// be watched is looked at every millisecond, and so is every word if `reached` may become true with more (`wakes`
-  /// false).
-  template <class Reached, class GivenUp>
-  [[nodiscard]] wait_result wait(Reached reached, const deadline& until, GivenUp given_up, bool wakes = true) noexcept {
-    auto& event = Sync::event_of(this);
+  /// What to sleep on until `reached(word)` is true of the word. The word is marked: takes and releases use their slow
+  /// paths, and a release that leaves fewer than `Quiet` holders takes the mark away and wakes. A word that cannot be
+  /// marked is to be looked at every `poll_interval`, and so is every word if `reached` may become true with more
+  /// (`wakes` false). A condition that reads another word besides has a member `also()`, its futex with the value read.
+  template <class Condition>
+  [[nodiscard]] wait_ticket<Sync> prepare_wait(Condition& reached, bool wakes = true) noexcept {
+    wait_ticket<Sync> ticket;
     for (;;) {
-      // (W1) pairs with (W2), (C3): read before the word, so that a wake-up after that is not missed.
-      const std::uint32_t seen = event.ticks.load(std::memory_order_acquire);
-      // (R9) pairs with (R3), (R8): who is told that the holders have left sees what they did.
-      word_type now = word_.load(std::memory_order_acquire);
-      if (reached(now)) return wait_result::reached;
-      if (given_up()) return wait_result::given_up;
-      // Before the word is watched: who only looks slows nobody down.
-      const std::int64_t left = until.left();
-      if (left <= 0) return wait_result::timed_out;
-      bool watched = wakes && Zones::of(now) == zone::watched;
-      if (wakes && Zones::of(now) == zone::alive && Zones::holders(now) < Zones::watch_limit) {
+      word_type now{};
+      ticket.reached = look(reached, now);
+      if (ticket.reached) return ticket;
+      if (wakes && nr_futexes != 0 && Zones::can_be_watched(now)) {
+        const word_type marked = static_cast<word_type>(now + Zones::watching);
         // (R10) pairs with (R3): as (R9), for what `reached` reads besides the word.
-        if (!word_.compare_exchange_weak(now, static_cast<word_type>(now + Zones::watching), std::memory_order_acquire,
-                                         std::memory_order_relaxed))
-          continue;
-        if (reached(now)) return wait_result::reached;
-        watched = true;
-      }
-      Sync::wait(event, seen, watched ? until : deadline::in(left < 1'000'000 ? left : 1'000'000));
-    }
-  }
-
- private:
-  using atomic = typename Sync::template atomic<word_type>;
-  static_assert(atomic::is_always_lock_free, "pinref: the reference word must be lock-free on this target");
-
-  // The add of a take that found trouble is in the word. Where does the word stand?
-  PINREF_SLOW_PATH take_result place(word_type delta) noexcept {
-    for (;;) {
-      // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
-      word_type now = word_.load(std::memory_order_acquire);
-      word_type without = static_cast<word_type>(now - delta);
-      take_result refused = take_result::dead;
-      switch (Zones::of(now)) {
-        case zone::alive:
-          return take_result::taken;
-        case zone::watched:
-          if (Zones::holders(now) >= Zones::watch_limit) unwatch();
-          return take_result::taken;
-        case zone::overflow:
-          refused = take_result::overflow;
-          break;
-        case zone::dead:
-          // Below the centre only releases of too much can have brought it: they end here.
-          if (without < Zones::dead) without = Zones::dead;
-          break;
-        case zone::lost:
-          break;
-      }
-      if (word_.compare_exchange_weak(now, without, std::memory_order_relaxed, std::memory_order_relaxed))
-        return refused;
-    }
-  }
-
-  // The subtract of a release that found trouble is in the word. Where does the word stand?
-  PINREF_SLOW_PATH release_result settle(word_type delta, word_type idle_level) noexcept {
-    word_type now = load();
-    for (;;) {
-      word_type next = static_cast<word_type>(now + delta);
-      release_result result = release_result::underflow;
-      switch (Zones::of(now)) {
-        case zone::alive:
-          // Others have come, or this is zero: of all releasers that see it, one wins.
-          if (now != Zones::nobody) return release_result::released;
-          next = Zones::dead;
-          result = release_result::last;
-          break;
-        case zone::watched: {
-          const word_type left = Zones::holders(now);
-          if (left >= Quiet) return release_result::released;
-          next = left == 0 ? Zones::dead : static_cast<word_type>(now - Zones::watching);
-          result = left == 0            ? release_result::last
-                   : left == idle_level ? release_result::idle
-                                        : release_result::released;
-          break;
+        if (!word_.compare_exchange_weak(now, marked, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+        now = marked;
+        if constexpr (requires { reached.also(); }) {
+          ticket.reached = reached(now);
+          if (ticket.reached) {
+            abandon_wait();
+            return ticket;
+          }
         }
-        case zone::overflow:
-          return release_result::released;
-        case zone::dead:
-          // Somebody else was the last, unless the word was dead before the subtract.
-          if (now >= Zones::dead) return release_result::released;
-          break;
-        case zone::lost:
-          break;
       }
-      const bool watched = Zones::of(now) == zone::watched;
-      // (R4) pairs with (R3): also the holder that came and went between the caller's subtract and here.
-      if (word_.compare_exchange_weak(now, next, std::memory_order_acquire, std::memory_order_relaxed)) {
-        if (watched) wake();
-        return result;
-      }
+      ticket.look_again = poll_interval;
+      if constexpr (nr_futexes != 0)
+        if (wakes && Zones::of(now) == zone::watched) sleep_on_halves(now, reached, ticket);
+      return ticket;
     }
   }
 
-  // Too many holders to stay watched: the waiters look for themselves.
-  void unwatch() noexcept {
+  /// Takes the mark of a waiter away, and wakes the others, who mark again. Changes nothing if there is none.
+  void abandon_wait() noexcept {
     word_type now = load();
     while (Zones::of(now) == zone::watched)
-      if (word_.compare_exchange_weak(now, static_cast<word_type>(now - Zones::watching), std::memory_order_relaxed,
+      if (word_.compare_exchange_weak(now, Zones::unwatched(now), std::memory_order_relaxed,
                                       std::memory_order_relaxed)) {
         wake();
         return;
       }
   }
 
-  void wake() noexcept {
-    auto& event = Sync::event_of(this);
-    // (W2) pairs with (W1): a waiter that sees this wake-up sees the word as it is by now.
-    event.ticks.fetch_add(1, std::memory_order_release);
-    Sync::wake(event);
+  /// Sleeps as prepare_wait says until `reached(word)` is true of the word, or `until`, or until `stop` is cancelled.
+  template <class Condition, cancels_waits<Sync> Canceller>
+  [[nodiscard]] wait_result wait(Condition reached, const deadline& until, const Canceller& stop,
+                                 bool wakes = true) noexcept {
+    detail::waiter<Sync, Canceller> self(until, stop);
+    word_type now{};
+    // A wait that only looks does not mark the word: that would slow everybody down.
+    wait_result over = self.over();
+    while (over == wait_result::reached) {
+      const wait_ticket<Sync> ticket = prepare_wait(reached, wakes);
+      if (ticket.reached) return wait_result::reached;
+      over = self.sleep(ticket);
+      if (over != wait_result::reached && ticket.nr_futexes != 0) abandon_wait();
+    }
+    return look(reached, now) ? wait_result::reached : over;
   }
+
+ private:
+  using atomic = typename Sync::template atomic<word_type>;
+  static_assert(atomic::is_always_lock_free, "pinref: the reference word must be lock-free on this target");
+
+  static constexpr unsigned nr_futexes = Sync::template nr_futexes<word_type>;
+
+  PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
+    for (;;) {
+      // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
+      word_type now = word_.load(std::memory_order_acquire);
+      const auto step = Zones::after_take(now, delta);
+      if (step.next == now) return step.result;
+      if (word_.compare_exchange_weak(now, step.next, std::memory_order_relaxed, std::memory_order_relaxed)) {
+        if (step.wakes) wake();
+        return step.result;
+      }
+    }
+  }
+
+  PINREF_SLOW_PATH release_result resolve_release(word_type delta, word_type idle_level) noexcept {
+    word_type now = load();
+    for (;;) {
+      const auto step = Zones::after_release(now, delta, Quiet, idle_level);
+      if (step.next == now) return step.result;
+      // (R4) pairs with (R3): also the holder that came and went between the caller's subtract and here.
+      if (word_.compare_exchange_weak(now, step.next, std::memory_order_acquire, std::memory_order_relaxed)) {
+        if (step.wakes) wake();
+        return step.result;
+      }
+    }
+  }
+
+  template <class Condition>
+  [[nodiscard]] bool look(Condition& reached, word_type& now) const noexcept {
+    // (R9) pairs with (R3), (R8), (R11): a waiter that is told that the holders have left sees what they did.
+    now = word_.load(std::memory_order_acquire);
+    return reached(now);
+  }
+
+  // The mark goes only by an exchange of the whole word, so the half that holds it changes with it. If every word with
+  // the same half is one to wait on, that half is enough. If not, the condition may come true and the half be marked
+  // again by another waiter before this one sleeps: then it sleeps on both.
+  template <class Condition>
+  void sleep_on_halves(word_type now, Condition& reached, wait_ticket<Sync>& ticket) const noexcept {
+    ticket.look_again = INT64_MAX;
+    ticket.add(Sync::futex_of(word_, 0, now));
+    if constexpr (requires { reached.also(); }) {
+      ticket.add(reached.also());
+    } else if constexpr (nr_futexes > 1) {
+      constexpr unsigned half = Zones::bits / 2;
+      if (reached(static_cast<word_type>(now >> half << half))) ticket.add(Sync::futex_of(word_, 1, now));
+    }
+  }
+
+  void wake() noexcept { Sync::wake_all(word_); }
 
   atomic word_;
 };

@@ -17,7 +17,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <type_traits>
 
 #include "pinref/word/zones.hpp"
 
@@ -60,14 +59,27 @@ class bias_layout {
     return static_cast<std::int64_t>(std::uint64_t{zones::holders(raw_)} - std::uint64_t{pins()} * pin_bias);
   }
 
-  /// Pins; 0 on a dead page. Exact, or an upper bound: see `exact_pins`.
+  /// Pins; 0 on a dead or frozen page, and as many as there can be while a release of too much is under way. Exact, or
+  /// an upper bound: see `exact_pins`.
   [[nodiscard]] constexpr Word pins() const noexcept {
     constexpr Word half = exact_pins ? pin_bias / 2 : 0;
     return static_cast<Word>(static_cast<Word>(zones::holders(raw_) + half) >> PinShift);
   }
 
   /// Never false for a pinned page.
-  [[nodiscard]] constexpr bool maybe_pinned() const noexcept { return pins() != 0; }
+  [[nodiscard]] constexpr bool maybe_pinned() const noexcept {
+    // Of a live word without pins, which is the most likely, one comparison knows.
+    constexpr Word fewest = exact_pins ? pin_bias / 2 : pin_bias;
+    if (raw_ < zones::live(fewest)) [[likely]]
+      return false;
+    return pins() != 0;
+  }
+
+  /// Has the page at most n holders, a pin counting as `pin_bias`? Never true of a frozen one, which its claimant
+  /// holds.
+  [[nodiscard]] constexpr bool at_most(std::uint64_t n) const noexcept {
+    return zone() != zone::frozen && std::uint64_t{zones::holders(raw_)} <= n;
+  }
 
   friend constexpr bool operator==(bias_layout, bias_layout) noexcept = default;
 

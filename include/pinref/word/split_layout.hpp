@@ -18,7 +18,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <type_traits>
 
 #include "pinref/word/zones.hpp"
 
@@ -52,11 +51,18 @@ class split_layout {
     return static_cast<std::int64_t>(std::uint64_t{zones::holders(raw_)} - std::uint64_t{pins()});
   }
 
-  /// Pins; 0 on a dead page. Exact.
-  [[nodiscard]] constexpr Word pins() const noexcept { return zone() == zone::dead ? Word{0} : pins_; }
+  /// Pins; 0 on a dead or frozen page. Exact.
+  [[nodiscard]] constexpr Word pins() const noexcept {
+    return zone() == zone::dead || zone() == zone::frozen ? Word{0} : pins_;
+  }
 
   /// Never false for a pinned page.
   [[nodiscard]] constexpr bool maybe_pinned() const noexcept { return pins() != 0; }
+
+  /// Has the page at most n holders? Never true of a frozen one, which its claimant holds.
+  [[nodiscard]] constexpr bool at_most(std::uint64_t n) const noexcept {
+    return zone() != zone::frozen && std::uint64_t{zones::holders(raw_)} <= n;
+  }
 
   friend constexpr bool operator==(split_layout, split_layout) noexcept = default;
 

@@ -72,8 +72,13 @@ class alignas(sizeof(T) < alignof(cell_id) ? alignof(cell_id) : sizeof(T)) atomi
   void wait(T old, order o = sc, place at = {}) const noexcept { sleep(old, o, false, at); }
   /// The same, but may time out at any moment: then it returns false.
   bool timed_wait(T old, order o = sc, place at = {}) const noexcept { return sleep(old, o, true, at); }
-  void notify_one() noexcept { engine::current().notify(self(), false); }
-  void notify_all() noexcept { engine::current().notify(self(), true); }
+  void notify_one() const noexcept { engine::current().notify(self(), false); }
+  void notify_all() const noexcept { engine::current().notify(self(), true); }
+
+  /// To sleep on while the bits of `mask` are those of `value`.
+  engine::sleeping_place place_to_sleep(T value, std::uint64_t mask = ~std::uint64_t{0}) const noexcept {
+    return {self(), mask, bits(value) & mask};
+  }
 
  private:
   static constexpr unsigned unused_bits = 64 - 8 * sizeof(T);

@@ -92,17 +92,36 @@ class engine final : host {
   /// Returns false if it timed out, which a timed wait may do at any moment.
   bool wait(object o, std::uint64_t old, const site& s, bool timed) {
     step();
-    thread& me = threads_[self_];
     while (memory_.load_newest(o, s) == old) {
-      memory_.mark(op::sleep, o);
-      memory_.read_newest_only(self_, false);
-      me.waits_for = o.id;
-      me.timed = timed;
-      me.notified = false;
-      block(status::asleep);
-      if (!me.notified) return false;
+      enqueue(o);
+      if (sleep(o, timed) != slept::woken) return false;
     }
     return true;
+  }
+
+  /// A place to sleep on, as a futex is one: a part of an object, and the value it must have.
+  struct sleeping_place {
+    object where;
+    std::uint64_t mask;
+    std::uint64_t value;
+  };
+  enum class slept : std::uint8_t { woken, changed, timed_out };
+
+  /// As futex_waitv(2): the places are compared one after the other, each a step, with the newest value there, and from
+  /// then on a notify of one of them is noticed. With all of them as expected the thread sleeps until that.
+  slept wait_on(const sleeping_place* places, unsigned count, const site& s, bool timed) {
+    thread& me = threads_[self_];
+    me.nr_waits = 0;
+    me.notified = false;
+    for (unsigned i = 0; i != count; ++i) {
+      step();
+      if ((memory_.load_newest(places[i].where, s) & places[i].mask) != places[i].value) {
+        me.nr_waits = 0;
+        return std::exchange(me.notified, false) ? slept::woken : slept::changed;
+      }
+      enqueue(places[i].where);
+    }
+    return sleep(places[0].where, timed);
   }
 
   void notify(object o, bool all) {
@@ -111,7 +130,7 @@ class engine final : host {
     unsigned count = 0;
     for (unsigned i = 0; i < created_; ++i) {
       const thread& t = threads_[i];
-      if (t.is == status::asleep && !t.notified && t.waits_for == o.id) waiting[count++] = i;
+      if (!t.notified && t.waits_on(o.id)) waiting[count++] = i;
     }
     if (count == 0) return;
     if (!all) {
@@ -172,6 +191,7 @@ class engine final : host {
   }
 
  private:
+  static constexpr unsigned max_waits = 4;
   enum class status : std::uint8_t { ready, paused, asleep, joining, done };
 
   struct thread {
@@ -180,10 +200,17 @@ class engine final : host {
     bool chosen = false;   // the next step has been granted already
     bool timed = false;
     bool notified = false;
-    cell_id waits_for = no_cell;
+    cell_id waits[max_waits] = {};  // whose notify it notices
+    unsigned nr_waits = 0;
     std::uint64_t mark = 0;         // writes_ at the last pause
     std::uint64_t granted = ~0ull;  // writes_ when last let go on without news
     std::function<void()> body{};
+
+    bool waits_on(cell_id id) const {
+      for (unsigned i = 0; i != nr_waits; ++i)
+        if (waits[i] == id) return true;
+      return false;
+    }
   };
 
   struct made {
@@ -267,6 +294,25 @@ class engine final : host {
     self_ = i;
     memory_.run(i);
     fiber::swap(from, fibers()[i]);
+  }
+
+  void enqueue(object o) {
+    thread& me = threads_[self_];
+    if (me.nr_waits == max_waits) fail("a thread waits on more than max_waits objects");
+    me.waits[me.nr_waits++] = o.id;
+  }
+
+  // On what it is enqueued for. A notify since then is not missed.
+  slept sleep(object o, bool timed) {
+    thread& me = threads_[self_];
+    if (!me.notified) {
+      memory_.mark(op::sleep, o);
+      memory_.read_newest_only(self_, false);
+      me.timed = timed;
+      block(status::asleep);
+    }
+    me.nr_waits = 0;
+    return std::exchange(me.notified, false) ? slept::woken : slept::timed_out;
   }
 
   void switch_to(unsigned next) {
@@ -369,7 +415,9 @@ class engine final : host {
       const thread& t = threads_[i];
       if (t.is == status::paused) out += " T" + std::to_string(i) + " spins,";
       if (t.is == status::asleep) {
-        out += " T" + std::to_string(i) + " sleeps on " + names_.text(memory_.at(t.waits_for), t.waits_for) + ",";
+        out += " T" + std::to_string(i) + " sleeps on";
+        for (unsigned k = 0; k != t.nr_waits; ++k) out += " " + names_.text(memory_.at(t.waits[k]), t.waits[k]);
+        out += ",";
       }
     }
     return out;
