@@ -46,8 +46,8 @@ template <host_page Page>
 [[nodiscard]] reclaim_result reclaim_page(Page& page, std::size_t expected) noexcept {
   static_assert(dirty_page<Page>, "pinref: reclaim needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
-  Page& head = compound_head(page);
-  if (page_immortal(head) || !traits::ref(head).freeze(expected)) return reclaim_result::busy;
+  Page& head = pinref::compound_head(page);
+  if (pinref::page_immortal(head) || !traits::ref(head).freeze(expected)) return reclaim_result::busy;
   if (!traits::dirty(head)) return reclaim_result::reclaimed;
   traits::ref(head).unfreeze(expected);
   return reclaim_result::dirty;
@@ -67,9 +67,9 @@ template <host_page Page, class Move, class GivenUp = never_gives_up>
 [[nodiscard]] migrate_result migrate_page(Page& page, Page& target, std::size_t expected, Move move,
                                           const deadline& until = deadline::passed(), GivenUp given_up = {}) noexcept {
   using traits = page_traits<Page>;
-  Page& from = compound_head(page);
-  Page& to = compound_head(target);
-  if (page_immortal(from)) return migrate_result::busy;
+  Page& from = pinref::compound_head(page);
+  Page& to = pinref::compound_head(target);
+  if (pinref::page_immortal(from)) return migrate_result::busy;
   auto& ref = traits::ref(from);
   for (;;) {
     if (ref.freeze(expected)) {
@@ -77,7 +77,7 @@ template <host_page Page, class Move, class GivenUp = never_gives_up>
       traits::ref(to).reset(expected);
       return migrate_result::migrated;
     }
-    if (page_dma_pinned(from)) return migrate_result::busy;
+    if (pinref::page_dma_pinned(from)) return migrate_result::busy;
     if (ref.snapshot().references() < static_cast<long long>(expected)) return migrate_result::busy;
     if (until.left() <= 0) return migrate_result::timed_out;
     const wait_result waited = ref.wait_until_idle(expected, until, given_up);

@@ -61,7 +61,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
   // Indices between the start of a page's folio and the page itself.
   const auto inside = []([[maybe_unused]] page& p) noexcept -> std::uint64_t {
     if constexpr (compound_page<page>)
-      return page_traits<page>::frame_number(p) - page_traits<page>::frame_number(compound_head(p));
+      return page_traits<page>::frame_number(p) - page_traits<page>::frame_number(pinref::compound_head(p));
     else
       return 0;
   };
@@ -89,7 +89,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
       if (taken == take_result::taken) detail::drop<hold::pin>(*found, 1);
       if (races++ == max_object_races) done.reason = gup_error::busy;
     } else {
-      page& head = compound_head(*found);
+      page& head = pinref::compound_head(*found);
       folios[done.count++] = &head;
       if (!detail::longterm_pinnable(head)) done.reason = gup_error::not_longterm;
       if (done.count == 1)
@@ -98,7 +98,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
       races = 0;
     }
     if (done.reason != gup_error::none) {
-      (void)unpin_user_pages(folios, done.count);
+      (void)pinref::unpin_user_pages(folios, done.count);
       for (std::size_t i = 0; i != done.count; ++i) folios[i] = nullptr;
       return {0, done.reason};
     }

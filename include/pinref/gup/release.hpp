@@ -38,8 +38,8 @@ template <hold Mode, class Page>
 void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) noexcept {
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
   while (n != 0) {
-    const std::size_t step = smaller(n, max_at_once<Mode, Page>);
-    if (drop_head<Mode>(head, step, where) == release_result::underflow) {
+    const std::size_t step = detail::smaller(n, max_at_once<Mode, Page>);
+    if (detail::drop_head<Mode>(head, step, where) == release_result::underflow) {
       done.reason = gup_error::underflow;
       return;
     }
@@ -55,7 +55,7 @@ void dirty_locked(Page& head) noexcept {
   static_assert(lockable_page<Page>, "pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(dirty_page<Page>, "pinref: dirty release needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
-  if (page_immortal(head) || traits::dirty(head)) return;
+  if (pinref::page_immortal(head) || traits::dirty(head)) return;
   traits::lock(head);
   if (!traits::dirty(head)) traits::set_dirty(head);
   traits::unlock(head);
@@ -68,7 +68,7 @@ void for_each_run(Page* const* pages, std::size_t n, Run& run) noexcept {
   std::size_t length = 0;
   for (std::size_t i = 0; i != n; ++i) {
     if (pages[i] == nullptr) continue;
-    Page& next = compound_head(*pages[i]);
+    Page& next = pinref::compound_head(*pages[i]);
     if (&next != head) {
       if (length != 0) run(*head, length);
       head = &next;
@@ -86,11 +86,11 @@ void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
                 "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
   using traits = page_traits<Page>;
   while (n != 0) {
-    Page& head = compound_head(*page);
+    Page& head = pinref::compound_head(*page);
     std::size_t length = 1;
     if constexpr (compound_page<Page>) {
       const std::uint64_t end = traits::frame_number(head) + traits::nr_pages(head);
-      length = smaller(n, static_cast<std::size_t>(end - traits::frame_number(*page)));
+      length = detail::smaller(n, static_cast<std::size_t>(end - traits::frame_number(*page)));
     }
     n -= length;
     // Found before the release, after which the descriptors may change hands.
@@ -107,8 +107,8 @@ struct drop_runs {
   gup_result done = {};
 
   void operator()(Page& head, std::size_t length) noexcept {
-    if constexpr (MakeDirty) dirty_locked(head);
-    drop_run<Mode>(head, length, done, where);
+    if constexpr (MakeDirty) detail::dirty_locked(head);
+    detail::drop_run<Mode>(head, length, done, where);
   }
 };
 
@@ -116,7 +116,7 @@ template <hold Mode, bool MakeDirty, class Page>
 gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
   drop_runs<Mode, MakeDirty, Page> drop{where};
-  for_each_run(pages, n, drop);
+  detail::for_each_run(pages, n, drop);
   return drop.done;
 }
 
@@ -124,7 +124,7 @@ template <bool MakeDirty, class Page>
 gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept {
   if (first == nullptr && n != 0) return {0, gup_error::null_pages};
   drop_runs<hold::pin, MakeDirty, Page> drop{where};
-  for_each_frame_run(first, n, drop);
+  detail::for_each_frame_run(first, n, drop);
   return drop.done;
 }
 
@@ -166,18 +166,18 @@ gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool mak
 template <host_page Page>
 gup_result unpin_user_folio(Page& folio, std::size_t n,
                             detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  detail::drop_runs<hold::pin, false, Page> drop{where};
-  drop(compound_head(folio), n);
-  return drop.done;
+  detail::drop_runs<hold::pin, false, Page> run{where};
+  run(pinref::compound_head(folio), n);
+  return run.done;
 }
 
 /// As unpin_user_folio, marked dirty first, under its lock if it is clean. May block.
 template <host_page Page>
 gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n,
                                        detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  detail::drop_runs<hold::pin, true, Page> drop{where};
-  if (n != 0) drop(compound_head(folio), n);
-  return drop.done;
+  detail::drop_runs<hold::pin, true, Page> run{where};
+  if (n != 0) run(pinref::compound_head(folio), n);
+  return run.done;
 }
 
 /// Releases one reference of each of n pages: the other half of get_user_pages. Linux: release_pages().
