@@ -54,7 +54,7 @@ struct page_traits;
 // page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint  page_idle  wait_until_unpinned
 // wait_until_idle
 // Concepts: host_page  compound_page  numbered_page  lockable_page  trylockable_page  dirty_page  cleanable_page
-// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page
+// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page  share_counted_page  mapcounted_page
 
 // gup/
 enum class gup_error : unsigned char;

@@ -196,23 +196,23 @@ struct cow_space {
 
   explicit cow_space(Host& of) : host(of) {}
 
-  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
-  pinref::mapping<page> lookup(std::uintptr_t, foll flags) const {
+  bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < page_size; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll flags) const noexcept {
     if (entry.mapped == nullptr || (pinref::has(flags, foll::write) && !entry.writable())) return {};
     return {entry.mapped, entry.writable()};
   }
-  bool recheck(std::uintptr_t, const pinref::mapping<page>& seen) const {
+  bool recheck(std::uintptr_t, const pinref::mapping<page>& seen) const noexcept {
     return entry.mapped == seen.page && entry.writable() == (seen.token != 0);
   }
   template <class Use>
-  gup_error fault_in(std::uintptr_t, foll flags, Use use) {
+  gup_error fault_in(std::uintptr_t, foll flags, Use use) noexcept {
     if (pinref::has(flags, foll::write)) write_fault();
     // A page that is shared is not pinned, not even by a reader: it gets a copy.
     else if (marks && !host.marks(*entry.mapped).exclusive)
       copy();
     return use(pinref::mapping<page>{entry.mapped, entry.writable()});
   }
-  auto& fork_seq() { return seq; }
+  auto& fork_seq() noexcept { return seq; }
 
   void map(page& p, bool writable) {
     entry.mapped = &p;

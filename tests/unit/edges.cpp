@@ -29,20 +29,20 @@ struct space {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < 4 * page_size; }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll flags) {
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < 4 * page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll flags) noexcept {
     ++lookups;
     seen = flags;
     return {&pages[address / page_size], 0, 1};
   }
-  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) {
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     seen = flags;
     return use(pinref::mapping<page>{&pages[address / page_size], 0, 1});
   }
-  void broken_mapping(std::uintptr_t) { ++broken; }
-  auto& fork_seq() { return seq; }
+  void broken_mapping(std::uintptr_t) noexcept { ++broken; }
+  auto& fork_seq() noexcept { return seq; }
 
   page pages[4];
   pinref::write_protect_seq<> seq;

@@ -28,18 +28,18 @@ struct space {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < pages.size() * page_size; }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) {
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < pages.size() * page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) noexcept {
     if (!present) return {};
     return {&pages[address / page_size], 0, run};
   }
-  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll, Use use) {
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll, Use use) noexcept {
     if (forgets) return gup_error::none;
     return use(pinref::mapping<page>{&pages[address / page_size], 0, run});
   }
-  void broken_mapping(std::uintptr_t address) { broken.push_back(address); }
+  void broken_mapping(std::uintptr_t address) noexcept { broken.push_back(address); }
 
   std::vector<page> pages = std::vector<page>(4);
   std::size_t run = 1;
@@ -53,9 +53,9 @@ struct forgetful_object {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] std::uint64_t size() const { return page_size; }
-  [[nodiscard]] page* find(std::uint64_t) const { return nullptr; }
-  [[nodiscard]] gup_error allocate(std::uint64_t) {
+  [[nodiscard]] std::uint64_t size() const noexcept { return page_size; }
+  [[nodiscard]] page* find(std::uint64_t) const noexcept { return nullptr; }
+  [[nodiscard]] gup_error allocate(std::uint64_t) noexcept {
     ++allocations;
     return gup_error::none;
   }

@@ -19,13 +19,13 @@ struct file {
   using page = typename space_type::page;
   static constexpr std::size_t page_size = 4096;
 
-  std::uint64_t size() const { return bytes; }
-  page* find(std::uint64_t index) {
+  std::uint64_t size() const noexcept { return bytes; }
+  page* find(std::uint64_t index) noexcept {
     if (before_find) before_find(index);
     const auto at = static_cast<std::size_t>(index);
     return memory.slots[at].mapped;
   }
-  gup_error allocate(std::uint64_t index) {
+  gup_error allocate(std::uint64_t index) noexcept {
     ++allocations;
     if (fail_at == index) return gup_error::no_memory;
     const auto at = static_cast<std::size_t>(index);

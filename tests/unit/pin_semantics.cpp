@@ -144,9 +144,9 @@ namespace {
 struct moving_space : foreign_space<pinref::page_ref<>> {
   using foreign_space::foreign_space;
 
-  bool interrupted() { return interrupt_after-- == 0; }
+  bool interrupted() noexcept { return interrupt_after-- == 0; }
 
-  gup_error relocate(std::uintptr_t start, std::size_t n) {
+  gup_error relocate(std::uintptr_t start, std::size_t n) noexcept {
     ++relocations;
     for (std::size_t i = 0; i != slots.size(); ++i) {
       if (slots[i].mapped == nullptr) continue;

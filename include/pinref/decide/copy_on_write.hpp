@@ -45,9 +45,7 @@ template <reuse_rule Rule, host_page Page>
   Page& head = pinref::compound_head(page);
   if (pinref::page_immortal(head)) return false;
   if constexpr (Rule == reuse_rule::sole_user) {
-    static_assert(
-        requires { traits::share_count(head).sum(); },
-        "pinref: reuse_rule::sole_user needs page_traits<Page>::share_count(page)");
+    static_assert(share_counted_page<Page>, "pinref: reuse_rule::sole_user needs page_traits<Page>::share_count(page)");
     return traits::share_count(head).sum() == 1;
   } else if constexpr (Rule == reuse_rule::sole_reference) {
     return traits::ref(head).idle(holders);
@@ -65,8 +63,7 @@ template <reuse_rule Rule, host_page Page>
 template <host_page Page, class FreeSwap>
 [[nodiscard]] bool can_reuse_locked(Page& page, FreeSwap free_swap) noexcept {
   using traits = page_traits<Page>;
-  static_assert(
-      requires { traits::share_count(page); }, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
+  static_assert(share_counted_page<Page>, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
   Page& head = pinref::compound_head(page);
   auto& users = traits::share_count(head);
   if (users.mappings() == 1 && users.swap_entries() != 0) free_swap(head);

@@ -68,9 +68,7 @@ struct pins_by_bias {
 struct pins_by_mapcount {
   template <class Page>
   [[nodiscard]] bool pinned(Page& page, std::size_t counted) const noexcept {
-    static_assert(
-        requires { page_traits<Page>::mapcount(page); },
-        "pinref: pins_by_mapcount needs page_traits<Page>::mapcount(page)");
+    static_assert(mapcounted_page<Page>, "pinref: pins_by_mapcount needs page_traits<Page>::mapcount(page)");
     return page_traits<Page>::mapcount(pinref::compound_head(page)) > counted;
   }
 };

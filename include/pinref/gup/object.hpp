@@ -29,13 +29,18 @@ namespace pinref {
 /// - `size()`: bytes. `page_size`: bytes of one index.
 /// - `find(index)`: without a lock, the page at the index or null. It is asked again after the pin.
 /// - `allocate(index)`: makes a page there. `busy` means that somebody else was faster. May block.
+///
+/// Functions must be noexcept.
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
 template <class Object>
 concept page_object = host_page<typename Object::page> &&
     std::convertible_to<decltype(Object::page_size), std::size_t> && requires(Object& object, std::uint64_t index) {
-  { object.size() } -> std::convertible_to<std::uint64_t>;
-  { object.find(index) } -> std::same_as<typename Object::page*>;
-  { object.allocate(index) } -> std::same_as<gup_error>;
+  { object.size() } noexcept -> std::convertible_to<std::uint64_t>;
+  { object.find(index) } noexcept -> std::same_as<typename Object::page*>;
+  { object.allocate(index) } noexcept -> std::same_as<gup_error>;
 };
+// clang-format on
 
 /// How often one index is looked up again because others replaced its page meanwhile.
 inline constexpr unsigned max_object_races = 64;
