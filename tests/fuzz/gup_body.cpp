@@ -586,7 +586,7 @@ class machine {
       case 0: {
         gup_result wanted;
         model_page& head = model_.head(target);
-        if (dirty && n != 0) model_.mark_dirty(head);
+        if (dirty && n != 0 && !model_.too_many(head, n, true)) model_.mark_dirty(head);
         model_.drop_many(head, n, true, wanted);
         page& folio = space_.pages[static_cast<std::size_t>(target)];
         expect(dirty ? pinref::unpin_user_folio_dirty_lock(folio, n) : pinref::unpin_user_folio(folio, n), wanted,

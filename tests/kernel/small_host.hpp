@@ -68,8 +68,10 @@ class small_space {
     entry& at = entries_[index(address)];
     const bool write = has(flags, pinref::foll::write);
     if (of_file_ && write && has(flags, pinref::foll::longterm)) return pinref::gup_error::not_longterm;
-    if (at.mapped == nullptr && !of_file_ && !write) at.mapped = &zero_;
-    if (at.mapped == nullptr || (write && at.mapped == &zero_)) {
+    // A long pin of a reader gets a page of its own too.
+    const bool own = write || has(flags, pinref::foll::longterm);
+    if (at.mapped == nullptr && !of_file_ && !own) at.mapped = &zero_;
+    if (at.mapped == nullptr || (own && at.mapped == &zero_)) {
       at.mapped = &pages_.emplace_back();
       at.mapped->of_file = of_file_;
       at.mapped->ref.reset();

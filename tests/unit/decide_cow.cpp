@@ -364,3 +364,33 @@ TEST_CASE_TEMPLATE("while a fork is under way no pin is taken without a lock", H
   CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::fast_only, &pinned).ok());
   CHECK(pinref::unpin_user_page(*pinned) == release_result::released);
 }
+
+TEST_CASE_TEMPLATE("a reader that pins the zero page for long gets a page of its own, and so sees the owner's writes",
+                   Host, FOREIGN_HOSTS) {
+  Host host;
+  cow_space<Host, reuse_rule::exclusive_mark> owner{host};
+  auto& zero = host.small();
+  zero.immortal = true;
+  zero.marks.exclusive = false;
+  owner.map(zero, false);
+  typename Host::page* pages[1] = {};
+  for (const bool fast : {true, false}) {
+    CAPTURE(fast);
+    const auto pin = [&](foll flags) {
+      return fast ? pinref::pin_user_pages_fast(owner, 0, 1, flags, pages)
+                  : pinref::pin_user_pages(owner, 0, 1, flags, pages);
+    };
+    // For an instant zeros are zeros, if fault_in does not give a copy anyway.
+    if (fast) {
+      REQUIRE(pin(foll::none).ok());
+      CHECK(pages[0] == &zero);
+      CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    }
+    REQUIRE(pin(foll::longterm).ok());
+    CHECK(pages[0] != &zero);
+    CHECK(&owner.write() == pages[0]);
+    CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    owner.unmap();
+    owner.map(zero, false);
+  }
+}

@@ -225,6 +225,17 @@ TEST_CASE("longterm pins relocate pages that are not for long, with no pin of th
       if (fast) CHECK(pin(foll::longterm | foll::interruptible) == gup_result{0, gup_error::interrupted});
       CHECK(space.relocations == 0);
     }
+    SUBCASE("a hole stops it as it stops any call: the pages before it are held, moved; with foll::all none") {
+      (void)pinref::put_page(space.pages[6]);
+      space.slots[6].mapped = nullptr;
+      CHECK(pin(foll::longterm) == gup_result{6, gup_error::not_mapped});
+      CHECK(space.relocations == 1);
+      support::release(pages, 6, true);
+      CHECK(pinref::put_page(*space.slots[4].mapped) == release_result::last);
+      space.map(4, 1, kind::transient_only);
+      CHECK(pin(foll::longterm | foll::all) == gup_result{0, gup_error::not_mapped});
+      CHECK(space.relocations == 2);
+    }
     SUBCASE("a relocation that fails gives its reason, and no pin is held") {
       space.refuse_relocation = true;
       CHECK(pin(foll::longterm) == gup_result{0, gup_error::no_memory});

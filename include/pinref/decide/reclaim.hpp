@@ -55,7 +55,8 @@ template <host_page Page>
 
 enum class migrate_result : unsigned char {
   migrated,   ///< the target holds the data and the references
-  busy,       ///< a device may know the page by its address, or it has fewer references than expected; nothing changed
+  busy,       ///< a device may know the page by its address, or it has fewer references than expected, or none are
+              ///< expected; nothing changed
   timed_out,  ///< a reference nobody accounts for did not go before the deadline; nothing changed
   given_up    ///< cancelled; nothing changed
 };
@@ -69,7 +70,7 @@ template <host_page Page, class Move, class GivenUp = never_gives_up>
   using traits = page_traits<Page>;
   Page& from = pinref::compound_head(page);
   Page& to = pinref::compound_head(target);
-  if (pinref::page_immortal(from)) return migrate_result::busy;
+  if (expected == 0 || pinref::page_immortal(from)) return migrate_result::busy;
   auto& ref = traits::ref(from);
   for (;;) {
     if (ref.freeze(expected)) {

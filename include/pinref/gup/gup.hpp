@@ -50,12 +50,28 @@ inline constexpr std::size_t prefetch_distance = 8;
 
 namespace detail {
 
+/// May a pin with these flags last? A host that is told the flags decides alone. Else a reader is refused a page
+/// outside all counting unless it is marked as its space's own: as the zero page it would go on to be read when the
+/// owner's next write has replaced it. Linux: gup_must_unshare(), since 6.2.
 template <class Page>
-[[nodiscard]] bool longterm_pinnable([[maybe_unused]] Page& page) noexcept {
-  if constexpr (longterm_page<Page>)
-    return page_traits<Page>::longterm_pinnable(pinref::compound_head(page));
-  else
-    return true;
+[[nodiscard]] bool longterm_pinnable(Page& page, foll flags) noexcept {
+  using traits = page_traits<Page>;
+  Page& head = pinref::compound_head(page);
+  if constexpr (requires { traits::longterm_pinnable(head, flags); }) {
+    return traits::longterm_pinnable(head, flags);
+  } else {
+    if (pinref::page_immortal(head) && !pinref::has(flags, foll::write)) {
+      if constexpr (exclusive_page<Page>) {
+        if (!traits::exclusive(head)) return false;
+      } else {
+        return false;
+      }
+    }
+    if constexpr (longterm_page<Page>)
+      return traits::longterm_pinnable(head);
+    else
+      return true;
+  }
 }
 
 /// May the host's slow path be entered?
@@ -157,6 +173,8 @@ class walk {
     const seen entry = space_.lookup(address, flags_);
     if (entry.page == nullptr) return 0;
     const std::size_t n = step(entry, wanted);
+    if (n == 0) [[unlikely]]
+      return 0;
     if (detail::take<Mode>(*entry.page, n) != take_result::taken) return 0;
     if (!space_.recheck(address, entry) || refused(*entry.page) || must_unshare(*entry.page)) [[unlikely]] {
       detail::drop<Mode>(*entry.page, n);
@@ -167,10 +185,13 @@ class walk {
   }
 
   PINREF_SLOW_PATH gup_result fault_in(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
-    gup_result done;
-    done.reason = detail::slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
-      const std::size_t n = step(entry, wanted);
-      switch (detail::take<Mode>(*entry.page, n)) {
+    seen held;
+    std::size_t n = 0;
+    gup_error reason = detail::slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
+      const std::size_t some = step(entry, wanted);
+      // Presented without a page, with a run of none, or twice.
+      if (entry.page == nullptr || some == 0 || n != 0) return detail::broken_mapping(space_, address);
+      switch (detail::take<Mode>(*entry.page, some)) {
         case take_result::taken:
           break;
         case take_result::overflow:
@@ -180,20 +201,26 @@ class walk {
           return detail::broken_mapping(space_, address);
       }
       if (refused(*entry.page)) {
-        detail::drop<Mode>(*entry.page, n);
+        detail::drop<Mode>(*entry.page, some);
         return gup_error::not_longterm;
       }
       if (must_unshare(*entry.page)) {
-        detail::drop<Mode>(*entry.page, n);
+        detail::drop<Mode>(*entry.page, some);
         return detail::broken_mapping(space_, address);
       }
-      fill(entry, out, n);
-      done.count = n;
+      held = entry;
+      n = some;
       return gup_error::none;
     });
-    // Answered without a page, or with a run of none.
-    if (done.ok() && done.count == 0) done.reason = detail::broken_mapping(space_, address);
-    return done;
+    // Answered without calling back.
+    if (reason == gup_error::none && n == 0) reason = detail::broken_mapping(space_, address);
+    if (reason != gup_error::none) {
+      // Called back, and failed all the same.
+      if (n != 0) detail::drop<Mode>(*held.page, n);
+      return {0, reason};
+    }
+    fill(held, out, n);
+    return {n, gup_error::none};
   }
 
   static std::size_t step(const seen& entry, std::size_t wanted) noexcept {
@@ -204,7 +231,7 @@ class walk {
   // Asked after the take: only a held page cannot change its kind. Where pages can be moved it is asked of all of them.
   bool refused(page& taken) const noexcept {
     if constexpr (relocates) return false;
-    return pinref::has(flags_, foll::longterm) && !detail::longterm_pinnable(taken);
+    return pinref::has(flags_, foll::longterm) && !detail::longterm_pinnable(taken, flags_);
   }
 
   // A page is pinned only while it is its space's own: of a shared one the host's fault_in makes a copy, also for a
@@ -218,7 +245,7 @@ class walk {
 
   bool all_longterm_pinnable(std::size_t n) const noexcept {
     for (std::size_t i = 0; i != n; ++i)
-      if (!detail::longterm_pinnable(*pages_[i])) return false;
+      if (!detail::longterm_pinnable(*pages_[i], flags_)) return false;
     return true;
   }
 

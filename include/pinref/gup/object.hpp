@@ -50,8 +50,8 @@ inline constexpr unsigned max_object_races = 64;
 /// The result counts folios. `offset` is where byte `first` lies in the first folio. The pins are longterm: a folio
 /// that may not be held for long ends the call with not_longterm. On any error no pin is held, and what the call wrote
 /// to `folios` is null again. Preconditions, else the error named and nothing touched: `folios` not null (null_pages),
-/// `max` above zero (no_pages), first <= last < size (out_of_range). Memory order: acquire on each folio. May block
-/// where `allocate` does.
+/// `max` above zero (no_pages) and at most max_pages (too_many_pages), first <= last < size (out_of_range). Memory
+/// order: acquire on each folio. May block where `allocate` does.
 template <page_object Object>
 gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t last, typename Object::page** folios,
                              std::size_t max, std::size_t& offset) noexcept {
@@ -61,6 +61,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
                 "pinref: pinning an object with compound pages needs page_traits<Page>::frame_number(page)");
   if (folios == nullptr) return {0, gup_error::null_pages};
   if (max == 0) return {0, gup_error::no_pages};
+  if (max > max_pages) return {0, gup_error::too_many_pages};
   if (first > last || last >= object.size()) return {0, gup_error::out_of_range};
 
   // Indices between the start of a page's folio and the page itself.
@@ -96,7 +97,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
     } else {
       page& head = pinref::compound_head(*found);
       folios[done.count++] = &head;
-      if (!detail::longterm_pinnable(head)) done.reason = gup_error::not_longterm;
+      if (!detail::longterm_pinnable(head, foll::pin | foll::longterm)) done.reason = gup_error::not_longterm;
       if (done.count == 1)
         first_offset = static_cast<std::size_t>(inside(*found) * Object::page_size + first % Object::page_size);
       index += length(head) - inside(*found);

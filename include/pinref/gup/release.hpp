@@ -3,9 +3,12 @@
 /// \file
 /// Releasing many pages: unpin, dirty and unpin, put. Runs of one head cost one atomic.
 ///
-/// Every call takes null entries in its stride. Neighbours of one head are released together, in steps of at most
-/// `max_pins_at_once`; a step that asks for more than is held is refused, and so is the rest of its run. All other runs
-/// are released. The result then says `underflow`, and how many pages were released.
+/// Every call takes null entries in its stride. Neighbours of one head are released together. A run of more than is
+/// held is refused whole; all other runs are released. The result then says `underflow`, and how many pages were
+/// released. A page that cannot be marked dirty is released all the same, and the result says dirty_refused, unless
+/// there was an underflow too.
+///
+/// A count above `max_pages` is refused: an error code, -14 say, that was taken for one.
 ///
 /// When not to use it: to undo a failed `pin_user_pages`; it has undone what its result does not count.
 ///
@@ -21,11 +24,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "pinref/gup/result.hpp"
 #include "pinref/page/hold.hpp"
 
 namespace pinref {
+
+/// The most pages one call takes or releases: an array has room for no more. A count above it is an error code that was
+/// taken for one, and is refused with too_many_pages.
+inline constexpr std::size_t max_pages = PTRDIFF_MAX / sizeof(void*);
 
 namespace detail {
 
@@ -33,10 +41,38 @@ namespace detail {
   return a < b ? a : b;
 }
 
-/// Drops n holders of a head and adds them to the result.
+/// Does the page have n pins, or n holders? It may be asked before their release: the caller's cannot leave meanwhile.
+template <hold Mode, class Page>
+[[nodiscard]] bool holds(Page& head, std::size_t n) noexcept {
+  auto& ref = page_traits<Page>::ref(head);
+  // The sum over a hot page's threads may miss some, and its owner's own reference keeps it from being freed.
+  bool hot = false;
+  if constexpr (requires { ref.is_hot(); }) hot = ref.is_hot();
+  const auto seen = ref.snapshot();
+  if constexpr (requires { ref.is_hot(); }) hot = hot || ref.is_hot();
+  if (hot) return true;
+  if constexpr (Mode == hold::pin)
+    return seen.pins() >= n;
+  else
+    // Plain references would look too few where the layout is not exact, and in the two words of `split`.
+    return decltype(seen)::zones::holders(seen.raw()) >= n;
+}
+
+/// Are these holders more than one step releases, and more than there are? A step releases all or none, but the steps
+/// before the one that is refused would have released those of somebody who comes meanwhile.
+template <hold Mode, class Page>
+[[nodiscard]] bool too_many(Page& head, std::size_t n) noexcept {
+  return n > max_at_once<Mode, Page> && !pinref::page_immortal(head) && !detail::holds<Mode>(head, n);
+}
+
+/// Drops n holders of a head and adds them to the result, or none if there are fewer.
 template <hold Mode, class Page>
 void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) noexcept {
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
+  if (detail::too_many<Mode>(head, n)) {
+    done.reason = gup_error::underflow;
+    return;
+  }
   while (n != 0) {
     const std::size_t step = detail::smaller(n, max_at_once<Mode, Page>);
     if (detail::drop_head<Mode>(head, step, where) == release_result::underflow) {
@@ -48,17 +84,29 @@ void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) 
   }
 }
 
-/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
-/// cleans it write-protects first and finds the pin.
+/// Marks a page dirty; false if the host refuses.
 template <class Page>
-void dirty_locked(Page& head) noexcept {
+bool set_dirty(Page& head) noexcept {
+  if constexpr (std::is_void_v<decltype(page_traits<Page>::set_dirty(head))>) {
+    page_traits<Page>::set_dirty(head);
+    return true;
+  } else {
+    return page_traits<Page>::set_dirty(head);
+  }
+}
+
+/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
+/// cleans it write-protects first and finds the pin. False if the host refuses.
+template <class Page>
+bool dirty_locked(Page& head) noexcept {
   static_assert(lockable_page<Page>, "pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(dirty_page<Page>, "pinref: dirty release needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
-  if (pinref::page_immortal(head) || traits::dirty(head)) return;
+  if (pinref::page_immortal(head) || traits::dirty(head)) return true;
   traits::lock(head);
-  if (!traits::dirty(head)) traits::set_dirty(head);
+  const bool marked = traits::dirty(head) || detail::set_dirty(head);
   traits::unlock(head);
+  return marked;
 }
 
 /// Calls `run(head, n)` for each run of entries with one head; null entries neither count nor end a run.
@@ -107,7 +155,9 @@ struct drop_runs {
   gup_result done = {};
 
   void operator()(Page& head, std::size_t length) noexcept {
-    if constexpr (MakeDirty) detail::dirty_locked(head);
+    if constexpr (MakeDirty)
+      if (!detail::too_many<Mode>(head, length) && !detail::dirty_locked(head) && done.ok())
+        done.reason = gup_error::dirty_refused;
     detail::drop_run<Mode>(head, length, done, where);
   }
 };
@@ -115,6 +165,7 @@ struct drop_runs {
 template <hold Mode, bool MakeDirty, class Page>
 gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
+  if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<Mode, MakeDirty, Page> drop{where};
   detail::for_each_run(pages, n, drop);
   return drop.done;
@@ -123,6 +174,7 @@ gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) no
 template <bool MakeDirty, class Page>
 gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept {
   if (first == nullptr && n != 0) return {0, gup_error::null_pages};
+  if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<hold::pin, MakeDirty, Page> drop{where};
   detail::for_each_frame_run(first, n, drop);
   return drop.done;

@@ -43,9 +43,11 @@ class pinned_range {
   }
   ~pinned_range() { (void)release(); }
 
-  /// Takes over one pin of each of n pages; null entries are allowed. The array must outlive the handle.
+  /// Takes over one pin of each of n pages; null entries are allowed. The array must outlive the handle. Takes none
+  /// over if n is above max_pages, as an error code taken for a count is.
   [[nodiscard]] static pinned_range adopt(Page** pages, std::size_t n) noexcept {
     pinned_range range;
+    if (n > max_pages) return range;
     range.pages_ = pages;
     range.size_ = n;
     return range;
