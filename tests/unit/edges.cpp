@@ -112,6 +112,20 @@ TEST_CASE("a shared page is not pinned, and one that fault_in gives is a broken 
   CHECK(s.pages[0].ref.snapshot() == pinref::bias64::of(1));
 }
 
+TEST_CASE("the mark of a compound page is its head's") {
+  space s;
+  s.pages[1].head = &s.pages[0];
+  page* pages[1] = {};
+  for (const bool exclusive : {false, true})
+    for (const auto call : {pinref::pin_user_pages<space>, pinref::pin_user_pages_fast<space>}) {
+      s.pages[0].exclusive = exclusive;
+      s.pages[1].exclusive = !exclusive;
+      CHECK(call(s, space::page_size, 1, foll::none, pages).ok() == exclusive);
+      if (exclusive) CHECK(pinref::unpin_user_pages(pages, 1).ok());
+      CHECK(s.pages[0].ref.snapshot() == pinref::bias64::of(1));
+    }
+}
+
 TEST_CASE("an immortal page is pinned though it is shared, and is not marked dirty") {
   space s;
   s.pages[0].exclusive = false;
@@ -215,3 +229,34 @@ TEST_CASE("split: an unpin whose references somebody has put leaves the pins cou
 }
 
 }  // namespace
+
+namespace {
+
+// Says another head at each look, the last one from then on.
+struct moving_page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  moving_page* heads[3] = {this, this, this};
+  int looks = 0;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<moving_page> {
+  static auto& ref(moving_page& p) noexcept { return p.ref; }
+  static moving_page& head(moving_page& p) noexcept { return *p.heads[p.looks < 2 ? p.looks++ : 2]; }
+  static std::size_t nr_pages(moving_page&) noexcept { return 1; }
+  static void free_page(moving_page&) noexcept {}
+};
+
+TEST_CASE("a take whose head changes gives back all it took there") {
+  moving_page before, after, page;
+  for (const bool pins : {false, true}) {
+    page.looks = 0;
+    page.heads[0] = &before;
+    page.heads[1] = page.heads[2] = &after;
+    CHECK((pins ? pinref::try_pin_page(page, 3) : pinref::try_get_page(page, 3)) == pinref::take_result::taken);
+    CHECK(before.ref.snapshot() == pinref::bias64::of(1));
+    CHECK(after.ref.snapshot() == (pins ? pinref::bias64::of(4, 3) : pinref::bias64::of(4)));
+  }
+}

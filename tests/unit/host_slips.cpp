@@ -203,7 +203,9 @@ TEST_CASE("a count of pages that is a negative errno is refused and nothing is t
     CHECK(pinref::unpin_user_pages_dirty_lock(numbers, n, true) == refused);
     CHECK(pinref::unpin_user_page_range(&ranged[0], n) == refused);
     CHECK(pinref::unpin_user_page_range_dirty_lock(&ranged[0], n, true) == refused);
-    { auto nothing = pinref::pinned_range<page>::adopt(pages, n); }
+    auto nothing = pinref::pinned_range<page>::adopt(pages, n);
+    CHECK(nothing.empty());
+    CHECK(nothing.release_front(1) == gup_result{});
     std::size_t offset = 0;
     forgetful_object object;
     CHECK(pinref::pin_object_folios(object, 0, 0, pages, n, offset) == refused);

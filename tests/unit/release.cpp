@@ -302,13 +302,23 @@ struct pinref::page_traits<orphan_page> {
   static std::uint64_t frame_number(orphan_page& p) noexcept {
     return reinterpret_cast<std::uintptr_t>(&p) / sizeof(orphan_page);
   }
-  static orphan_page& nth_page(orphan_page& p, std::size_t i) noexcept { return *(&p + i); }
+  static orphan_page& nth_page(orphan_page& p, std::size_t i) noexcept {
+    // Afterwards the descriptor may be somebody else's.
+    CHECK(p.ref.dma_pinned_hint());
+    return *(&p + i);
+  }
   static void lock(orphan_page&) noexcept {}
   static void unlock(orphan_page&) noexcept {}
   static bool dirty(orphan_page& p) noexcept { return p.is_dirty; }
   static bool set_dirty(orphan_page& p) noexcept { return p.is_dirty = p.has_owner; }
   static void free_page(orphan_page&) noexcept {}
 };
+
+TEST_CASE("the next page of a range is found while the one before it is still pinned") {
+  orphan_page all[3];
+  for (orphan_page& each : all) REQUIRE(each.ref.try_pin() == take_result::taken);
+  CHECK(pinref::unpin_user_page_range(&all[0], 3) == gup_result{3, gup_error::none});
+}
 
 TEST_CASE("a dirty release of a page that refuses the mark says so, and unpins") {
   orphan_page all[3];
