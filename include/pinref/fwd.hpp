@@ -65,7 +65,7 @@ struct mapping;
 // get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast  fault_in_user_pages  pin_object_folios
 // unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
 // unpin_user_folio  unpin_user_folio_dirty_lock  release_pages  write_protect_seq
-// check_flags  has  to_errno  to_string  max_relocations  max_object_races  prefetch_distance
+// check_flags  has  to_errno  to_string  max_pages  max_relocations  max_object_races  prefetch_distance
 // Concepts: address_space  prefetching_space  diagnosing_space  relocating_space  forking_space  interrupting_space
 // page_object
 

@@ -112,7 +112,9 @@ struct pinref::page_traits<frame<5>> : plain<5> {
     return false;
   }
 #else
-  static constexpr bool immortal = false;
+  bool immortal(page&) noexcept {
+    return false;
+  }
 #endif
 };
 

@@ -116,25 +116,38 @@ concept interrupting_space = requires(Space& space) {
 
 namespace detail {
 
+// clang-format off
+template <class Space>
+struct named_in_space {
+  template <class Call>
+  static constexpr bool by(Call call) noexcept { return detail::is_there<Space, std::uintptr_t>(call); }
+
+  static constexpr bool prefetch() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.prefetch(with...)) {}); }
+  static constexpr bool broken_mapping() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.broken_mapping(with...)) {}); }
+  static constexpr bool relocate() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.relocate(with...)) {}); }
+  static constexpr bool fork_seq() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.fork_seq(with...)) {}); }
+  static constexpr bool interrupted() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.interrupted(with...)) {}); }
+};
+// clang-format on
+
 /// Is every optional function either absent or as its concept asks?
 template <class Space>
 constexpr bool check_space() noexcept {
-  using both = beside_names<Space>;
-  static_assert(
-      prefetching_space<Space> || requires { &both::prefetch; },
-      "pinref: prefetch(address) of a space must be as prefetching_space asks, noexcept included");
-  static_assert(
-      diagnosing_space<Space> || requires { &both::broken_mapping; },
-      "pinref: broken_mapping(address) of a space must be as diagnosing_space asks, noexcept included");
-  static_assert(
-      relocating_space<Space> || requires { &both::relocate; },
-      "pinref: relocate(start, n) of a space must be as relocating_space asks, noexcept included");
-  static_assert(
-      forking_space<Space> || requires { &both::fork_seq; },
-      "pinref: fork_seq() of a space must be as forking_space asks, noexcept included");
-  static_assert(
-      interrupting_space<Space> || requires { &both::interrupted; },
-      "pinref: interrupted() of a space must be as interrupting_space asks, noexcept included");
+  using there = named_in_space<Space>;
+  if constexpr (!prefetching_space<Space>)
+    static_assert(!there::prefetch(),
+                  "pinref: prefetch(address) of a space must be as prefetching_space asks, noexcept included");
+  if constexpr (!diagnosing_space<Space>)
+    static_assert(!there::broken_mapping(),
+                  "pinref: broken_mapping(address) of a space must be as diagnosing_space asks, noexcept included");
+  if constexpr (!relocating_space<Space>)
+    static_assert(!there::relocate(),
+                  "pinref: relocate(start, n) of a space must be as relocating_space asks, noexcept included");
+  if constexpr (!forking_space<Space>)
+    static_assert(!there::fork_seq(), "pinref: fork_seq() of a space must be as forking_space asks, noexcept included");
+  if constexpr (!interrupting_space<Space>)
+    static_assert(!there::interrupted(),
+                  "pinref: interrupted() of a space must be as interrupting_space asks, noexcept included");
   return true;
 }
 

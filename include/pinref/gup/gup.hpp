@@ -8,9 +8,10 @@
 /// against "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
 ///
 /// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages
-/// before it, which are held, with the reason. With `foll::all` it holds all or nothing, and so does a longterm pin in
-/// a space that relocates and has to. What a call undoes is exactly its own. Every call names its space, so the pages
-/// of another process or tenant are pinned like one's own.
+/// before it, which are held, with the reason. With `foll::all` it holds all or nothing. A longterm pin that has pages
+/// relocated gives back all it holds meanwhile, holds none if that fails, and stops like any other call afterwards.
+/// What a call undoes is exactly its own. Every call names its space, so the pages of another process or tenant are
+/// pinned like one's own.
 ///
 /// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding
 /// there.
@@ -23,7 +24,8 @@
 ///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, count, true);
 ///
 /// Preconditions: `start` on a page boundary, `nr_pages` above zero, `pages` has room for them. Otherwise the call
-/// reports the error and touches neither counts nor `pages`. Memory order: acquire on every page. Progress: the fast
+/// reports the error and touches neither counts nor `pages`; a count that is an error code, -14 say, ends as
+/// address_overflow or out_of_range. Memory order: acquire on every page. Progress: the fast
 /// path is lock-free, the slow path blocks where the host's `fault_in` does. Needs `free_page` of the host, for holders
 /// that are given back last.
 ///

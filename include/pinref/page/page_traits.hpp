@@ -162,66 +162,96 @@ concept mapcounted_page = requires(Page& page) {
 
 namespace detail {
 
-/// Every optional name of the host's contract, as a member of no use.
-struct optional_names {
-  char head, nr_pages, frame_number, nth_page, lock, try_lock, unlock, dirty, set_dirty, clear_dirty, idle_level,
-      on_idle, immortal, longterm_pinnable, exclusive, set_exclusive, free_page, share_count, mapcount;  // of a page
-  char prefetch, broken_mapping, relocate, fork_seq, interrupted;                                        // of a space
+/// An argument for a parameter of any type.
+struct anything {
+  template <class Parameter>
+  operator Parameter&() const noexcept;
 };
 
-struct sealed {};
+/// Has the host a function of some name, of whatever signature? `call(host, arguments...)` calls it by that name.
+template <class Host, class First, class Call>
+[[nodiscard]] constexpr bool is_there(Call) noexcept {
+  return std::is_invocable_v<Call, Host&, First> || std::is_invocable_v<Call, Host&, First, anything> ||
+         std::is_invocable_v<Call, Host&> || std::is_invocable_v<Call, Host&, anything> ||
+         std::is_invocable_v<Call, Host&, anything, anything>;
+}
 
-/// `&beside_names<Host>::name` is ambiguous, so ill-formed, where the host has a member of that name, of any kind and
-/// signature. A class that is final cannot be looked into.
-template <class Host>
-struct beside_names : std::conditional_t<std::is_final_v<Host>, sealed, Host>, optional_names {};
+// clang-format off
+template <class Page>
+struct named {
+  template <class Call>
+  static constexpr bool by(Call call) noexcept { return detail::is_there<page_traits<Page>, Page&>(call); }
 
-/// Is every optional function either absent or as its concept asks?
+  static constexpr bool head() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.head(with...)) {}); }
+  static constexpr bool nr_pages() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nr_pages(with...)) {}); }
+  static constexpr bool frame_number() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.frame_number(with...)) {}); }
+  static constexpr bool nth_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nth_page(with...)) {}); }
+  static constexpr bool lock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.lock(with...)) {}); }
+  static constexpr bool try_lock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.try_lock(with...)) {}); }
+  static constexpr bool unlock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.unlock(with...)) {}); }
+  static constexpr bool dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.dirty(with...)) {}); }
+  static constexpr bool set_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_dirty(with...)) {}); }
+  static constexpr bool clear_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.clear_dirty(with...)) {}); }
+  static constexpr bool idle_level() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.idle_level(with...)) {}); }
+  static constexpr bool on_idle() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.on_idle(with...)) {}); }
+  static constexpr bool immortal() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.immortal(with...)) {}); }
+  static constexpr bool longterm_pinnable() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.longterm_pinnable(with...)) {}); }
+  static constexpr bool exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.exclusive(with...)) {}); }
+  static constexpr bool set_exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_exclusive(with...)) {}); }
+  static constexpr bool free_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.free_page(with...)) {}); }
+  static constexpr bool share_count() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.share_count(with...)) {}); }
+  static constexpr bool mapcount() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.mapcount(with...)) {}); }
+};
+// clang-format on
+
+/// Is every optional function either absent or as its concept asks, whichever of a pair is there?
 template <class Page>
 constexpr bool check_traits() noexcept {
-  using both = beside_names<page_traits<Page>>;
-  static_assert(
-      compound_page<Page> || requires { &both::head, &both::nr_pages; },
-      "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
-  static_assert(
-      numbered_page<Page> || requires { &both::frame_number, &both::nth_page; },
-      "pinref: page_traits<Page>::frame_number and nth_page must be as numbered_page asks, noexcept included");
-  static_assert(
-      lockable_page<Page> || requires { &both::lock; },
-      "pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included");
-  static_assert(
-      trylockable_page<Page> || requires { &both::try_lock; },
-      "pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included");
-  static_assert(
-      lockable_page<Page> || trylockable_page<Page> || requires { &both::unlock; },
-      "pinref: page_traits<Page>::unlock needs a lock or try_lock beside it, noexcept included");
-  static_assert(
-      dirty_page<Page> || requires { &both::dirty, &both::set_dirty; },
-      "pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included");
-  static_assert(
-      cleanable_page<Page> || requires { &both::clear_dirty; },
-      "pinref: page_traits<Page>::clear_dirty must be as cleanable_page asks, noexcept included");
-  static_assert(
-      idle_page<Page> || requires { &both::idle_level, &both::on_idle; },
-      "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
-  static_assert(
-      immortal_page<Page> || requires { &both::immortal; },
-      "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
-  static_assert(
-      longterm_page<Page> || requires { &both::longterm_pinnable; },
-      "pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included");
-  static_assert(
-      exclusive_page<Page> || requires { &both::exclusive, &both::set_exclusive; },
-      "pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept included");
-  static_assert(
-      freeable_page<Page> || requires { &both::free_page; },
-      "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
-  static_assert(
-      share_counted_page<Page> || requires { &both::share_count; },
-      "pinref: page_traits<Page>::share_count must be as share_counted_page asks, noexcept included");
-  static_assert(
-      mapcounted_page<Page> || requires { &both::mapcount; },
-      "pinref: page_traits<Page>::mapcount must be as mapcounted_page asks, noexcept included");
+  using there = named<Page>;
+  if constexpr (!compound_page<Page>)
+    static_assert(!there::head() && !there::nr_pages(),
+                  "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
+  if constexpr (!numbered_page<Page>)
+    static_assert(
+        !there::frame_number() && !there::nth_page(),
+        "pinref: page_traits<Page>::frame_number and nth_page must be as numbered_page asks, noexcept included");
+  if constexpr (!lockable_page<Page>)
+    static_assert(!there::lock(),
+                  "pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included");
+  if constexpr (!trylockable_page<Page>)
+    static_assert(!there::try_lock(),
+                  "pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included");
+  if constexpr (!lockable_page<Page> && !trylockable_page<Page>)
+    static_assert(!there::unlock(),
+                  "pinref: page_traits<Page>::unlock needs a lock or try_lock beside it, noexcept included");
+  if constexpr (!dirty_page<Page>)
+    static_assert(!there::dirty() && !there::set_dirty(),
+                  "pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included");
+  if constexpr (!cleanable_page<Page>)
+    static_assert(!there::clear_dirty(),
+                  "pinref: page_traits<Page>::clear_dirty must be as cleanable_page asks, noexcept included");
+  if constexpr (!idle_page<Page>)
+    static_assert(!there::idle_level() && !there::on_idle(),
+                  "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
+  if constexpr (!immortal_page<Page>)
+    static_assert(!there::immortal(),
+                  "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
+  if constexpr (!longterm_page<Page>)
+    static_assert(!there::longterm_pinnable(),
+                  "pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included");
+  if constexpr (!exclusive_page<Page>)
+    static_assert(
+        !there::exclusive() && !there::set_exclusive(),
+        "pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept included");
+  if constexpr (!freeable_page<Page>)
+    static_assert(!there::free_page(),
+                  "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
+  if constexpr (!share_counted_page<Page>)
+    static_assert(!there::share_count(),
+                  "pinref: page_traits<Page>::share_count must be as share_counted_page asks, noexcept included");
+  if constexpr (!mapcounted_page<Page>)
+    static_assert(!there::mapcount(),
+                  "pinref: page_traits<Page>::mapcount must be as mapcounted_page asks, noexcept included");
   return true;
 }
 
