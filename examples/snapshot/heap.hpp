@@ -82,7 +82,7 @@ class heap {
     return entries_[address / page_size].unchanged_since(seen);
   }
   template <class Use>
-  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) {
+  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     const std::lock_guard guard{mutex_};
     entry& at = entries_[address / page_size];
     if (has(flags, pinref::foll::write)) make_writable(at);

@@ -37,7 +37,7 @@ class file {
   }
   /// Waits at the gate, and gives the file a block where it has none; with foll::nofault it does neither.
   template <class Use>
-  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) {
+  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     const bool nofault = has(flags, pinref::foll::nofault);
     std::unique_lock guard{mutex_};
     while (gated_ && !gate_.open()) {

@@ -78,7 +78,7 @@ class pool {
     return entries_[address / page_size].writable_.load(std::memory_order_relaxed) == (seen.token != 0);
   }
   template <class Use>
-  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) {
+  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     entry& at = entries_[address / page_size];
     const std::lock_guard guard{at};
     if (has(flags, pinref::foll::write)) at.writable_.store(true, std::memory_order_relaxed);

@@ -59,7 +59,7 @@ struct page_traits;
 // page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint  page_idle  wait_until_unpinned
 // wait_until_idle
 // Concepts: host_page  compound_page  numbered_page  lockable_page  trylockable_page  dirty_page  cleanable_page
-// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page
+// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page  share_counted_page  mapcounted_page
 
 // gup/
 enum class gup_error : unsigned char;
@@ -70,7 +70,7 @@ struct mapping;
 // get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast  fault_in_user_pages  pin_object_folios
 // unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
 // unpin_user_folio  unpin_user_folio_dirty_lock  release_pages  write_protect_seq
-// check_flags  has  to_errno  to_string  max_relocations  max_object_races  prefetch_distance
+// check_flags  has  to_errno  to_string  max_pages  max_relocations  max_object_races  prefetch_distance
 // Concepts: address_space  prefetching_space  diagnosing_space  relocating_space  forking_space  interrupting_space
 // page_object
 

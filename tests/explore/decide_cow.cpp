@@ -213,7 +213,7 @@ struct forking : object_space<Ref> {
     [[nodiscard]] bool try_begin_pin(std::uint32_t&) const noexcept { return true; }
     [[nodiscard]] bool overlapped(std::uint32_t) const noexcept { return false; }
   };
-  auto& fork_seq() { return seq; }
+  auto& fork_seq() noexcept { return seq; }
 
   template <class Use>
   [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t, foll flags, Use use) noexcept {

@@ -164,7 +164,7 @@ struct framed {
   using entry = explored_entry<page>;
   static constexpr std::size_t page_size = 1;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last == 0; }
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last == 0; }
   [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t, foll) noexcept {
     const std::uint32_t seen = at.look();
     if ((seen & entry::may_write) == 0) return {};

@@ -224,6 +224,52 @@ PROTOCOL("a holder of a page that leaves its compound page is counted on the rig
 PROTOCOL("a holder of a page that joins a compound page is counted on the right head", merge<pinref::bias64>,
          merge<pinref::split>)
 
+// Two pages that were free become one.
+template <class Layout, bool HeadStartsLast = true>
+void make_compound(execution& x) {
+  auto& s = make_space<compound_space<Layout>>(x);
+  auto* const pages = s.pages;
+  x.thread([pages] {
+    pages[1].data.write(2);
+    if (!HeadStartsLast) pages[0].ref.reset();
+    pages[1].head_is.store(&pages[0], std::memory_order_relaxed);
+    if (HeadStartsLast) pages[0].ref.reset();
+  });
+  x.thread([pages] { take_and_read(pages[1], 2, 1); });
+  x.thread([pages] {
+    if (pinref::try_pin_page(pages[0]) != taken) return;
+    check(&pinref::compound_head(pages[1]) == &pages[0], "who holds the head holds the tail");
+    (void)pinref::unpin_user_page(pages[1]);
+  });
+  x.join();
+  check(pages[0].ref.snapshot() == Layout::of(1), "no holder is left on page 0");
+  check(pages[1].ref.snapshot() == Layout{}, "the tail is dead");
+}
+
+PROTOCOL("a compound page that is made of free ones is taken whole or not at all", make_compound<pinref::bias64>,
+         make_compound<pinref::split>)
+
+TEST_CASE("a compound page that is alive before its tails know their head is caught") {
+  caught("who holds the head holds the tail", make_compound<pinref::bias64, false>);
+}
+
+// Its owner does not freeze it.
+TEST_CASE("a compound page that is split while somebody else may hold it is caught") {
+  caught("no holder of page 1 is left on page 0", [](execution& x) {
+    auto& s = make_pair<pinref::bias64>(x, true);
+    auto* const pages = s.pages;
+    x.thread([pages] {
+      pages[1].head_is.store(nullptr, std::memory_order_relaxed);
+      pages[1].ref.reset();
+    });
+    x.thread([pages] {
+      if (pinref::try_pin_page(pages[1]) == taken) (void)pinref::unpin_user_page(pages[1]);
+    });
+    x.join();
+    check(pages[0].ref.snapshot() == pinref::bias64::of(1), "no holder of page 1 is left on page 0");
+  });
+}
+
 // The head is not read again after the take.
 template <class Page>
 void take_once_and_read(Page& page) {

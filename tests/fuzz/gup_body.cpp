@@ -81,7 +81,7 @@ struct no_lock {
 template <class Ref>
 struct interruptible_space : support::foreign_space<Ref> {
   using support::foreign_space<Ref>::foreign_space;
-  bool interrupted() { return interrupts++ == interrupt_at; }
+  bool interrupted() noexcept { return interrupts++ == interrupt_at; }
   int interrupts = 0;
   int interrupt_at = -1;
 };
@@ -438,14 +438,14 @@ class machine {
     using page = machine::page;
     static constexpr std::size_t page_size = object_page;
 
-    [[nodiscard]] std::uint64_t size() const { return bytes; }
-    page* find(std::uint64_t index) {
+    [[nodiscard]] std::uint64_t size() const noexcept { return bytes; }
+    page* find(std::uint64_t index) noexcept {
       const auto i = static_cast<std::size_t>(index);
       if (inject.looks++ == inject.change_at && inject.to != injection::change::nothing)
         entries[i] = inject.to == injection::change::replace ? first + inject.replacement : nullptr;
       return entries[i];
     }
-    gup_error allocate(std::uint64_t index) {
+    gup_error allocate(std::uint64_t index) noexcept {
       const auto i = static_cast<std::size_t>(index);
       if (inject.faults++ == inject.fail_at) return inject.busy ? gup_error::busy : gup_error::no_memory;
       if (!std::exchange(inject.may_map[i], false)) return gup_error::no_memory;
@@ -586,7 +586,7 @@ class machine {
       case 0: {
         gup_result wanted;
         model_page& head = model_.head(target);
-        if (dirty && n != 0) model_.mark_dirty(head);
+        if (dirty && n != 0 && !model_.too_many(head, n, true)) model_.mark_dirty(head);
         model_.drop_many(head, n, true, wanted);
         page& folio = space_.pages[static_cast<std::size_t>(target)];
         expect(dirty ? pinref::unpin_user_folio_dirty_lock(folio, n) : pinref::unpin_user_folio(folio, n), wanted,

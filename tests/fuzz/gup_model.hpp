@@ -116,8 +116,16 @@ class gup_model {
     return result;
   }
 
-  /// As many at once as one call takes, until n are released or refused.
+  static bool too_many(const model_page& h, number n, bool pin) {
+    return n > h.word.most(pin) && h.is != kind::immortal && h.word.held(pin) < n;
+  }
+
+  /// As many at once as one call takes, until n are released or refused; of more than one call takes, all or none.
   void drop_many(model_page& h, number n, bool pin, gup_result& done) {
+    if (too_many(h, n, pin)) {
+      done.reason = gup_error::underflow;
+      return;
+    }
     while (n != 0) {
       const number some = std::min(n, h.word.most(pin));
       if (drop_head(h, some, pin) == release_result::underflow) {
@@ -144,7 +152,7 @@ class gup_model {
       model_page& h = head(what[i]);
       number n = 1;
       for (; end != what.size() && (what[end] < 0 || &head(what[end]) == &h); ++end) n += what[end] >= 0;
-      if (dirty) mark_dirty(h);
+      if (dirty && !too_many(h, n, pin)) mark_dirty(h);
       drop_many(h, n, pin, done);
     }
     return done;
@@ -292,7 +300,7 @@ class gup_model {
         const std::size_t head_index = pages[at(page)].head;
         if (out.empty()) inside = at(page) - head_index;
         out.push_back(static_cast<int>(head_index));
-        if (pages[head_index].is == kind::transient_only) reason = gup_error::not_longterm;
+        if (refused(page, foll::longterm)) reason = gup_error::not_longterm;
         index += pages[head_index].pages - (at(page) - head_index);
         races = 0;
       }
@@ -326,7 +334,8 @@ class gup_model {
   }
 
   [[nodiscard]] bool refused(int page, foll flags) {
-    return has(flags, foll::longterm) && head(page).is == kind::transient_only;
+    if (!has(flags, foll::longterm)) return false;
+    return head(page).is == kind::transient_only || (head(page).is == kind::immortal && !has(flags, foll::write));
   }
 
   static void hold(int page, std::size_t n, list& out) {

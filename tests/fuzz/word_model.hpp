@@ -97,6 +97,11 @@ class word_model {
   }
   [[nodiscard]] long long references() const noexcept { return alive_ ? holders_ - pins() * pin_worth() : 0; }
 
+  /// What a release of several steps may ask for: pins, or holders of any kind.
+  [[nodiscard]] number held(bool pin) const noexcept {
+    return static_cast<number>(!alive_ ? 0 : pin ? std::max(pins(), 0LL) : holders_);
+  }
+
   /// What was taken and not released, whatever the word can show of it. Means something while `honest`.
   [[nodiscard]] long long own_references() const noexcept { return own_references_; }
   [[nodiscard]] long long own_pins() const noexcept { return own_pins_; }

@@ -52,24 +52,26 @@ class small_space {
       if (each.mapped != nullptr) (void)pinref::put_page(*each.mapped);
   }
 
-  [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const {
+  [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept {
     return first >= base_ && last >= first && (last - base_) / page_size < entries_.size();
   }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, pinref::foll flags) const {
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, pinref::foll flags) const noexcept {
     const entry& at = entries_[index(address)];
     if (has(flags, pinref::foll::write) && !at.writable) return {};
     return {at.mapped};
   }
-  [[nodiscard]] bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) const {
+  [[nodiscard]] bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) const noexcept {
     return entries_[index(address)].mapped == seen.page;
   }
   template <class Use>
-  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) {
+  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     entry& at = entries_[index(address)];
     const bool write = has(flags, pinref::foll::write);
     if (of_file_ && write && has(flags, pinref::foll::longterm)) return pinref::gup_error::not_longterm;
-    if (at.mapped == nullptr && !of_file_ && !write) at.mapped = &zero_;
-    if (at.mapped == nullptr || (write && at.mapped == &zero_)) {
+    // A long pin of a reader gets a page of its own too.
+    const bool own = write || has(flags, pinref::foll::longterm);
+    if (at.mapped == nullptr && !of_file_ && !own) at.mapped = &zero_;
+    if (at.mapped == nullptr || (own && at.mapped == &zero_)) {
       at.mapped = &pages_.emplace_back();
       at.mapped->of_file = of_file_;
       at.mapped->ref.reset();

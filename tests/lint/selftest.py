@@ -26,8 +26,9 @@ GOOD = {
     "meson.build": "project('pinref', 'cpp',\n  version: '1.2.3',\n)\n",
     "CMakeLists.txt": "project(pinref VERSION 1.2.3 LANGUAGES CXX)\n",
     "CHANGELOG.md": "# Changelog\n\n## 1.2.3\n\n- It begins.\n",
-    "tests/meson.build": "sources = files(\n  'unit/a.cpp',\n)\n",
+    "tests/meson.build": "sources = files(\n  'unit/a.cpp',\n  'unit/foreign_names.cpp',\n)\n",
     "tests/unit/a.cpp": "#include <linux/futex.h>\n// a unix comment\nint a = 0;\n",
+    "tests/unit/foreign_names.cpp": "FOREIGN(head_of);\nFOREIGN(pins);\n",
     "include/pinref/version.hpp": OPENING.format(name="version.hpp") +
         "#define PINREF_VERSION_MAJOR 1\n#define PINREF_VERSION_MINOR 2\n"
         "#define PINREF_VERSION_PATCH 3\n",
@@ -62,6 +63,18 @@ struct page {
   word word_;
   int look() const { return word_.load(); }
 };
+
+namespace pinref {
+namespace detail {
+template <class Page>
+[[nodiscard]] Page& head_of(Page& page) noexcept;
+}  // namespace detail
+
+template <class Page>
+int pins(Page& page) {
+  return detail::head_of(page).look();
+}
+}  // namespace pinref
 """,
     "include/pinref/host/arena.hpp": OPENING.format(name="arena") + '#include "pinref/page/page.hpp"\n',
     "include/pinref/pinref.hpp": OPENING.format(name="pinref") + '#include "pinref/host/arena.hpp"\n',
@@ -130,6 +143,18 @@ MISTAKES = [
     ("header_comments", PAGE, "///     int x;\n", "", "lacks a line `Example:`"),
     ("header_comments", PAGE, "/// page: a header of the self-test.\n", "", "lacks a first sentence"),
     ("header_comments", PAGE, "#pragma once\n", "", "does not begin with"),
+    ("qualified_calls", PAGE, "return detail::head_of(page)", "return head_of(page)", "head_of without its namespace"),
+    ("qualified_calls", PAGE, "return detail::head_of(page)", "using detail::head_of; return head_of<Page>(page)",
+     "head_of without its namespace"),
+    ("qualified_calls", PAGE, "detail::head_of(page).look()", "!pins(page)", "pins without its namespace"),
+    ("qualified_calls", PAGE, "detail::head_of(page).look()", "static_cast<int>(pins<Page>(page))",
+     "pins without its namespace"),
+    ("qualified_calls", PAGE, "int look() const {", "int look() const { (void)pins(*this);", "pins without its"),
+    ("qualified_calls", PAGE, "}  // namespace pinref", "inline int more(int x) { return x; }\n}",
+     "no FOREIGN\\(more\\)"),
+    ("qualified_calls", PAGE, "}  // namespace pinref", "int more(int x);\n}", "no FOREIGN\\(more\\)"),
+    ("qualified_calls", "tests/unit/foreign_names.cpp", "FOREIGN(pins);", "", "no FOREIGN\\(pins\\)"),
+    ("qualified_calls", "tests/unit/foreign_names.cpp", "FOREIGN(pins)", "FOREIGN(pin)", "pin is no function"),
     ("build_lists", "tests/meson.build", "unit/a.cpp", "unit/b.cpp", "unit/a.cpp: not in tests/meson.build"),
 ]
 
@@ -141,6 +166,9 @@ HARMLESS = [
      "word_.store(to,\n                std::memory_order_release)"),
     ("memory_orders", WORD, "the other side.", "the other\n    // side, of (R1)."),
     ("paths", TABLE, "| (R1) | |", "| (R1) | ../README.md |"),
+    ("qualified_calls", PAGE, "word word_;", "word word_;\n  static int pins(int x) { return x; }"),
+    ("qualified_calls", PAGE, "word word_;", "word word_;\n  // pins(page) in a comment\n  int x = y.pins(page);"),
+    ("qualified_calls", PAGE, "detail::head_of(page).look()", "pinref::pins(page) + page.pins(page)"),
 ]
 
 

@@ -28,15 +28,15 @@ class interrupted_table {
 
   interrupted_table(table& under, stress::random& choices) : under_(under), choices_(choices) {}
 
-  bool contains(std::uintptr_t first, std::uintptr_t last) const { return under_.contains(first, last); }
-  pinref::mapping<page> lookup(std::uintptr_t address, foll flags) {
+  bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept { return under_.contains(first, last); }
+  pinref::mapping<page> lookup(std::uintptr_t address, foll flags) noexcept {
     const pinref::mapping<page> seen = under_.lookup(address, flags);
     if (choices_.once_in(8)) std::this_thread::yield();
     return seen;
   }
-  bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) { return under_.recheck(address, seen); }
+  bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) noexcept { return under_.recheck(address, seen); }
   template <class Use>
-  pinref::gup_error fault_in(std::uintptr_t address, foll flags, Use use) {
+  pinref::gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     return under_.fault_in(address, flags, use);
   }
 

@@ -53,7 +53,7 @@ struct file {
 
   file() { std::iota(std::begin(number), std::end(number), std::size_t{0}); }
 
-  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < size * page_size; }
+  bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < size * page_size; }
   // Acquire, also in the second look: what the last owner did to the block comes before what its mapping allows, and an
   // entry may name the same block as it did two owners ago.
   pinref::mapping<page> lookup(std::uintptr_t at, foll) noexcept {

@@ -64,7 +64,7 @@ struct mapped_frame {
     std::atomic<std::uint32_t> word{may_write};
   };
 
-  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
+  bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < page_size; }
   pinref::mapping<page> lookup(std::uintptr_t, foll) const noexcept {
     const std::uint32_t seen = at.word.load(std::memory_order_relaxed);
     if ((seen & may_write) == 0) return {};

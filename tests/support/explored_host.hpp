@@ -49,7 +49,7 @@ struct explored_space {
     return static_cast<std::uint32_t>((page_index + 1) << 1 | (may_write ? writable : 0));
   }
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t end) const { return end < 2; }
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t end) const noexcept { return end < 2; }
   [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, pinref::foll flags) noexcept {
     const std::uint32_t entry = entries[address].load(std::memory_order_relaxed);
     if (entry == 0 || (pinref::has(flags, pinref::foll::write) && (entry & writable) == 0)) return {};

@@ -66,7 +66,7 @@ struct object_space {
 
   explicit object_space(std::uint32_t initially = entry::present | entry::may_write) : at(&only, initially) {}
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last == 0; }
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last == 0; }
   [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t, pinref::foll flags) const noexcept {
     const std::uint32_t needed = entry::present | (pinref::has(flags, pinref::foll::write) ? entry::may_write : 0);
     const std::uint32_t seen = at.look();

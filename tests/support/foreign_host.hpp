@@ -53,22 +53,22 @@ class foreign_space {
 
   [[nodiscard]] static std::uintptr_t address(std::size_t i) { return base + i * page_size; }
 
-  [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const {
+  [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept {
     return first >= base && last >= first && (last - base) / page_size < slots.size();
   }
 
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t at, pinref::foll flags) const {
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t at, pinref::foll flags) const noexcept {
     if (no_fast_path) return {};
     return find(at, flags);
   }
 
-  [[nodiscard]] bool recheck(std::uintptr_t at, const pinref::mapping<page>& seen) {
+  [[nodiscard]] bool recheck(std::uintptr_t at, const pinref::mapping<page>& seen) noexcept {
     if (before_recheck) before_recheck(index(at));
     return slots[index(at)].mapped == seen.page;
   }
 
   template <class Use>
-  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t at, pinref::foll flags, Use use) {
+  [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t at, pinref::foll flags, Use use) noexcept {
     ++faults;
     const std::size_t i = index(at);
     if (refuse_fault && refuse_fault(i)) return pinref::gup_error::no_memory;
@@ -81,8 +81,8 @@ class foreign_space {
     return use(find(at, flags));
   }
 
-  void prefetch(std::uintptr_t at) { prefetched.push_back(index(at)); }
-  void broken_mapping(std::uintptr_t) { ++broken; }
+  void prefetch(std::uintptr_t at) noexcept { prefetched.push_back(index(at)); }
+  void broken_mapping(std::uintptr_t) noexcept { ++broken; }
 
   struct slot {
     page* mapped = nullptr;
@@ -105,7 +105,7 @@ class foreign_space {
   friend struct pinref::page_traits<page>;
 
   [[nodiscard]] std::size_t index(std::uintptr_t at) const { return (at - base) / page_size; }
-  [[nodiscard]] pinref::mapping<page> find(std::uintptr_t at, pinref::foll flags) const {
+  [[nodiscard]] pinref::mapping<page> find(std::uintptr_t at, pinref::foll flags) const noexcept {
     const slot& found = slots[index(at)];
     if (found.mapped == nullptr || (pinref::has(flags, pinref::foll::write) && !found.writable)) return {};
     return {found.mapped, 0, found.run};

@@ -124,6 +124,7 @@ struct object_entry {
   }
   bool writable() const { return may_write; }
   bool write_protect() {
+    unlocked_protects += !locked;
     may_write = false;
     return std::exchange(written, false);
   }
@@ -133,6 +134,7 @@ struct object_entry {
   bool may_write = false;
   bool written = false;
   bool locked = false;
+  int unlocked_protects = 0;  // write protections without the entry's lock
 };
 
 // Pages by index, and entries that map them.

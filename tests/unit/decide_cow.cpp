@@ -196,23 +196,23 @@ struct cow_space {
 
   explicit cow_space(Host& of) : host(of) {}
 
-  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
-  pinref::mapping<page> lookup(std::uintptr_t, foll flags) const {
+  bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < page_size; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll flags) const noexcept {
     if (entry.mapped == nullptr || (pinref::has(flags, foll::write) && !entry.writable())) return {};
     return {entry.mapped, entry.writable()};
   }
-  bool recheck(std::uintptr_t, const pinref::mapping<page>& seen) const {
+  bool recheck(std::uintptr_t, const pinref::mapping<page>& seen) const noexcept {
     return entry.mapped == seen.page && entry.writable() == (seen.token != 0);
   }
   template <class Use>
-  gup_error fault_in(std::uintptr_t, foll flags, Use use) {
+  gup_error fault_in(std::uintptr_t, foll flags, Use use) noexcept {
     if (pinref::has(flags, foll::write)) write_fault();
     // A page that is shared is not pinned, not even by a reader: it gets a copy.
     else if (marks && !host.marks(*entry.mapped).exclusive)
       copy();
     return use(pinref::mapping<page>{entry.mapped, entry.writable()});
   }
-  auto& fork_seq() { return seq; }
+  auto& fork_seq() noexcept { return seq; }
 
   void map(page& p, bool writable) {
     entry.mapped = &p;
@@ -363,4 +363,34 @@ TEST_CASE_TEMPLATE("while a fork is under way no pin is taken without a lock", H
   CHECK_FALSE(space.seq.active());
   CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::fast_only, &pinned).ok());
   CHECK(pinref::unpin_user_page(*pinned) == release_result::released);
+}
+
+TEST_CASE_TEMPLATE("a reader that pins the zero page for long gets a page of its own, and so sees the owner's writes",
+                   Host, FOREIGN_HOSTS) {
+  Host host;
+  cow_space<Host, reuse_rule::exclusive_mark> owner{host};
+  auto& zero = host.small();
+  zero.immortal = true;
+  zero.marks.exclusive = false;
+  owner.map(zero, false);
+  typename Host::page* pages[1] = {};
+  for (const bool fast : {true, false}) {
+    CAPTURE(fast);
+    const auto pin = [&](foll flags) {
+      return fast ? pinref::pin_user_pages_fast(owner, 0, 1, flags, pages)
+                  : pinref::pin_user_pages(owner, 0, 1, flags, pages);
+    };
+    // For an instant zeros are zeros, if fault_in does not give a copy anyway.
+    if (fast) {
+      REQUIRE(pin(foll::none).ok());
+      CHECK(pages[0] == &zero);
+      CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    }
+    REQUIRE(pin(foll::longterm).ok());
+    CHECK(pages[0] != &zero);
+    CHECK(&owner.write() == pages[0]);
+    CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    owner.unmap();
+    owner.map(zero, false);
+  }
 }

@@ -155,16 +155,16 @@ struct space_of_one {
   using page = Page;
   static constexpr std::size_t page_size = 4096;
 
-  bool contains(std::uintptr_t, std::uintptr_t last) const { return last < page_size; }
-  pinref::mapping<page> lookup(std::uintptr_t, foll) const { return {&only}; }
-  bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < page_size; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll) const noexcept { return {&only}; }
+  bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  gup_error fault_in(std::uintptr_t, foll, Use use) {
+  gup_error fault_in(std::uintptr_t, foll, Use use) noexcept {
     return use(pinref::mapping<page>{&only});
   }
-  std::uint64_t size() const { return page_size; }
-  page* find(std::uint64_t) { return &only; }
-  gup_error allocate(std::uint64_t) { return gup_error::busy; }
+  std::uint64_t size() const noexcept { return page_size; }
+  page* find(std::uint64_t) noexcept { return &only; }
+  gup_error allocate(std::uint64_t) noexcept { return gup_error::busy; }
 
   page& only;
 };

@@ -185,6 +185,18 @@ TEST_CASE_TEMPLATE("a pin ends a migration at once; a reference nobody accounts 
   CHECK(migration<Host>::traits::ref(m.source).snapshot() == before);
 }
 
+TEST_CASE_TEMPLATE("nobody can hold a page by no references: it is not moved, dead or alive", Host, ALL_HOSTS) {
+  migration<Host> m(false);
+  auto& ref = migration<Host>::traits::ref(m.source);
+  const auto move = [&](auto&, auto&) { ++m.moves; };
+  m.not_moved(pinref::migrate_page(m.source, m.target, 0, move, deadline::never()), migrate_result::busy);
+  CHECK(pinref::page_ref_count(m.source) == 2);
+  REQUIRE(ref.freeze(2));
+  m.not_moved(pinref::migrate_page(m.source, m.target, 0, move, deadline::never()), migrate_result::busy);
+  m.not_moved(pinref::migrate_page(m.source, m.target, 1, move, deadline::never()), migrate_result::busy);
+  ref.unfreeze(2);
+}
+
 TEST_CASE_TEMPLATE("a passing reference is waited for, and a pin that comes meanwhile ends the wait", Host, ALL_HOSTS) {
   migration<Host> m(false);
   REQUIRE(pinref::try_get_page(m.source) == take_result::taken);

@@ -83,6 +83,7 @@ TEST_CASE_TEMPLATE("page_mkclean write-protects every mapping that still is one,
     s.object.pages[2] = &s.head;
     s.unpin();
     CHECK(pinref::page_mkclean(s.head, s.object, written) == mkclean_result::clean);
+    CHECK(s.first.unlocked_protects == 0);
   }
 }
 
@@ -100,6 +101,16 @@ TEST_CASE_TEMPLATE("pins derived from the mapcount agree where nothing maps or u
   CHECK(mkclean() == mkclean_result::pinned);
   mapcount = 1;
   CHECK(mkclean() == mkclean_result::clean);
+}
+
+TEST_CASE_TEMPLATE("the mapcount that tells of pins is the head's, whichever page is asked about", Host, ALL_HOSTS) {
+  Host host;
+  auto& head = host.compound();
+  auto& tail = host.nth(head, 2);
+  host.marks(head).mapcount = 3;
+  host.marks(tail).mapcount = 7;
+  CHECK(pinref::pins_by_mapcount{}.pinned(tail, 2));
+  CHECK_FALSE(pinref::pins_by_mapcount{}.pinned(tail, 3));
 }
 
 TEST_CASE_TEMPLATE("a page that nobody has pinned is written and clean, whatever the policy", Host, ALL_HOSTS) {
@@ -177,6 +188,35 @@ TEST_CASE_TEMPLATE("a write that fails leaves the page dirty; a page that was tr
   CHECK(s.write_back(s.head, if_pinned::write_anyway) == writeback_result::truncated);
   CHECK(s.writes == 0);
   CHECK(pinref::page_pin_count(s.head) == 1);
+}
+
+TEST_CASE_TEMPLATE("who gets the page lock next finds a page that was not written, or may have changed, dirty again",
+                   Host, FOREIGN_HOSTS) {
+  stored<Host> s;
+  using traits = typename stored<Host>::traits;
+  int unlocks = 0;
+  s.head.unlocked = [&] {
+    CHECK(traits::dirty(s.head));
+    ++unlocks;
+  };
+  const auto keeps_dirty = [&](if_pinned policy, writeback_result result) {
+    CAPTURE(static_cast<int>(policy));
+    unlocks = 0;
+    traits::set_dirty(s.head);
+    CHECK(s.write_back(s.head, policy, deadline::in(1)) == result);
+    CHECK(unlocks == 1);
+  };
+  s.fails = true;
+  keeps_dirty(if_pinned::skip, writeback_result::write_failed);
+  s.pin();
+  keeps_dirty(if_pinned::bounce, writeback_result::write_failed);
+  s.fails = false;
+  keeps_dirty(if_pinned::skip, writeback_result::skipped);
+  keeps_dirty(if_pinned::wait, writeback_result::skipped);
+  keeps_dirty(if_pinned::bounce, writeback_result::kept_dirty);
+  keeps_dirty(if_pinned::write_anyway, writeback_result::kept_dirty);
+  s.head.unlocked = nullptr;
+  s.unpin();
 }
 
 TEST_CASE_TEMPLATE("waiting ends when the pins go, without the page lock held; else at the deadline or on request",

@@ -103,6 +103,39 @@ TEST_CASE("frames and compound pages given out and taken back in any order are n
   for (frame* block : blocks) CHECK(pinref::put_page(*block) == release_result::last);
 }
 
+TEST_CASE("a frame that is given out again is clean, as a small one and as part of a compound one") {
+  pinref::frame_arena arena{1};
+  frame* const page = arena.allocate();
+  page->set_dirty();
+  REQUIRE(pinref::put_page(*page) == release_result::last);
+  REQUIRE(arena.allocate() == page);
+  CHECK_FALSE(page->dirty());
+  page->set_dirty();
+  REQUIRE(pinref::put_page(*page) == release_result::last);
+  frame* const head = arena.allocate_compound();
+  REQUIRE(head != nullptr);
+  CHECK_FALSE(head->dirty());
+  head->set_dirty();
+  REQUIRE(pinref::put_page(*head) == release_result::last);
+  for (std::size_t i = 0; i != arena.frames_per_block; ++i) CHECK_FALSE(arena.allocate()->dirty());
+}
+
+TEST_CASE("a table that goes gives its pages back") {
+  pinref::frame_arena arena{2};
+  frame* pinned[1];
+  {
+    pinref::page_table space{arena, 0x200000, 1024};
+    REQUIRE(space.map(0x200000, 1024, protection::read_write));
+    CHECK(pinref::fault_in_user_pages(space, 0x200000, 3, foll::write).count == 3);
+    REQUIRE(space.map_page(0x200000 + 512 * 4096, *arena.allocate_compound(), protection::read_write));
+    REQUIRE(pinref::pin_user_pages_fast(space, 0x200000, 1, foll::write, pinned).ok());
+    CHECK(arena.nr_free() == arena.nr_frames() - 3 - 512);
+  }
+  CHECK(arena.nr_free() == arena.nr_frames() - 1);
+  CHECK(pinref::unpin_user_pages(pinned, 1).ok());
+  CHECK(arena.nr_free() == arena.nr_frames());
+}
+
 TEST_CASE("an arena gives its memory back to the system") {
   const auto is_mapped = [](std::uintptr_t address) {
     std::ifstream maps("/proc/self/maps");
@@ -407,4 +440,44 @@ TEST_CASE_TEMPLATE("accounting: acquired minus released is the live pins, throug
   CHECK(live() == 0);
   CHECK(pinref::release_pages(pages, 16).count == 16);
   CHECK(ref::totals().acquired == ref::totals().released);
+}
+
+TEST_CASE("one page of a huge one is narrowed alone, and taken away with all the others") {
+  constexpr std::uintptr_t base = 512 * 4096, page_size = 4096;
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, base, 512};
+  REQUIRE(space.map(base, 512, protection::read_write));
+  frame* const head = arena.allocate_compound();
+  REQUIRE(head != nullptr);
+  const auto found = [&](std::size_t i, foll flags) { return space.lookup(base + i * page_size, flags); };
+  REQUIRE(space.map_page(base, *head, protection::read_write));
+  SUBCASE("an entry answers for the pages from its address on") {
+    for (const std::size_t i : {0u, 1u, 100u, 511u}) {
+      CHECK(found(i, foll::write).page == head + i);
+      CHECK(found(i, foll::write).run == 512 - i);
+    }
+    frame* pages[512];
+    CHECK(pinref::pin_user_pages_fast(space, base + 100 * page_size, 412, foll::write | foll::fast_only, pages).count ==
+          412);
+    for (std::size_t i = 0; i != 412; ++i) REQUIRE(pages[i] == head + 100 + i);
+    CHECK(pinref::unpin_user_pages(pages, 412).count == 412);
+  }
+  SUBCASE("an area of its own splits it") {
+    const auto whole = found(0, foll::write);
+    REQUIRE(space.map(base + 7 * page_size, 1, protection::read));
+    CHECK_FALSE(space.recheck(base, whole));
+    CHECK(found(7, foll::write).page == nullptr);
+    for (const std::size_t i : {0u, 6u, 7u, 8u, 511u}) {
+      CHECK(found(i, i == 7 ? foll::none : foll::write).page == head + i);
+      CHECK(found(i, foll::none).run == 1);
+    }
+    frame* pages[512];
+    CHECK(pinref::pin_user_pages_fast(space, base, 512, foll::write, pages) == gup_result{7, gup_error::no_permission});
+    CHECK(pinref::unpin_user_pages(pages, 7).count == 7);
+  }
+  SUBCASE("unmapped in one place it is mapped nowhere") {
+    space.unmap(base + 300 * page_size, 1);
+    for (const std::size_t i : {0u, 299u, 300u, 301u, 511u}) CHECK(found(i, foll::none).page == nullptr);
+    CHECK(arena.nr_free() == arena.nr_frames());
+  }
 }

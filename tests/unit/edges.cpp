@@ -29,20 +29,20 @@ struct space {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < 4 * page_size; }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll flags) {
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < 4 * page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll flags) noexcept {
     ++lookups;
     seen = flags;
     return {&pages[address / page_size], 0, 1};
   }
-  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) {
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     seen = flags;
     return use(pinref::mapping<page>{&pages[address / page_size], 0, 1});
   }
-  void broken_mapping(std::uintptr_t) { ++broken; }
-  auto& fork_seq() { return seq; }
+  void broken_mapping(std::uintptr_t) noexcept { ++broken; }
+  auto& fork_seq() noexcept { return seq; }
 
   page pages[4];
   pinref::write_protect_seq<> seq;
@@ -110,6 +110,20 @@ TEST_CASE("a shared page is not pinned, and one that fault_in gives is a broken 
   CHECK(pinref::pin_user_pages_fast(s, 0, 1, foll::none, pages) == pinref::gup_result{0, gup_error::broken_mapping});
   CHECK(s.broken == 1);
   CHECK(s.pages[0].ref.snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("the mark of a compound page is its head's") {
+  space s;
+  s.pages[1].head = &s.pages[0];
+  page* pages[1] = {};
+  for (const bool exclusive : {false, true})
+    for (const auto call : {pinref::pin_user_pages<space>, pinref::pin_user_pages_fast<space>}) {
+      s.pages[0].exclusive = exclusive;
+      s.pages[1].exclusive = !exclusive;
+      CHECK(call(s, space::page_size, 1, foll::none, pages).ok() == exclusive);
+      if (exclusive) CHECK(pinref::unpin_user_pages(pages, 1).ok());
+      CHECK(s.pages[0].ref.snapshot() == pinref::bias64::of(1));
+    }
 }
 
 TEST_CASE("an immortal page is pinned though it is shared, and is not marked dirty") {
@@ -215,3 +229,34 @@ TEST_CASE("split: an unpin whose references somebody has put leaves the pins cou
 }
 
 }  // namespace
+
+namespace {
+
+// Says another head at each look, the last one from then on.
+struct moving_page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  moving_page* heads[3] = {this, this, this};
+  int looks = 0;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<moving_page> {
+  static auto& ref(moving_page& p) noexcept { return p.ref; }
+  static moving_page& head(moving_page& p) noexcept { return *p.heads[p.looks < 2 ? p.looks++ : 2]; }
+  static std::size_t nr_pages(moving_page&) noexcept { return 1; }
+  static void free_page(moving_page&) noexcept {}
+};
+
+TEST_CASE("a take whose head changes gives back all it took there") {
+  moving_page before, after, page;
+  for (const bool pins : {false, true}) {
+    page.looks = 0;
+    page.heads[0] = &before;
+    page.heads[1] = page.heads[2] = &after;
+    CHECK((pins ? pinref::try_pin_page(page, 3) : pinref::try_get_page(page, 3)) == pinref::take_result::taken);
+    CHECK(before.ref.snapshot() == pinref::bias64::of(1));
+    CHECK(after.ref.snapshot() == (pins ? pinref::bias64::of(4, 3) : pinref::bias64::of(4)));
+  }
+}

@@ -38,6 +38,8 @@ TEST_CASE("every reason has the errno value of Linux's call and its own name") {
       {gup_error::busy, EBUSY, "busy"},
       {gup_error::interrupted, EINTR, "interrupted"},
       {gup_error::underflow, EINVAL, "underflow"},
+      {gup_error::too_many_pages, EINVAL, "too_many_pages"},
+      {gup_error::dirty_refused, EIO, "dirty_refused"},
   };
   unsigned next = 0;
   for (const auto& each : table) {

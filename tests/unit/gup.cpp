@@ -6,6 +6,7 @@
 #include "foreign_host.hpp"
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
+#include "pinref/gup/object.hpp"
 #include "pinref/host/page_table.hpp"
 
 using pinref::foll;
@@ -98,7 +99,8 @@ TEST_CASE("the error table: every error has a name of its own and the errno Linu
   using enum gup_error;
   const gup_error all[] = {limit_exceeded, busy,         interrupted,      none,         no_pages,    null_pages,
                            bad_flags,      misaligned,   address_overflow, out_of_range, not_mapped,  no_permission,
-                           broken_mapping, not_longterm, overflow,         no_memory,    would_block, underflow};
+                           broken_mapping, not_longterm, overflow,         no_memory,    would_block, underflow,
+                           too_many_pages, dirty_refused};
   for (gup_error a : all)
     for (gup_error b : all) CHECK((std::string_view{to_string(a)} == to_string(b)) == (a == b));
   CHECK(to_errno(none) == 0);
@@ -173,6 +175,76 @@ TEST_CASE_TEMPLATE("a page not for long is refused to foll::longterm only, and k
     release(pages, 1, true);
     CHECK(entry.call(space, space.address(0), 3, foll::none, pages) == gup_result{3, gup_error::none});
     release(pages, 3, true);
+  }
+}
+
+namespace {
+
+// A page of a file: a device may read it for long, not write to it.
+struct file_page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+};
+
+struct file_space {
+  using page = file_page;
+  static constexpr std::size_t page_size = 4096;
+
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < page_size; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t, foll) noexcept { return {&only}; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(std::uintptr_t, foll, Use use) noexcept {
+    return use(pinref::mapping<page>{&only});
+  }
+  [[nodiscard]] std::uint64_t size() const noexcept { return page_size; }
+  [[nodiscard]] page* find(std::uint64_t) noexcept { return &only; }
+  [[nodiscard]] gup_error allocate(std::uint64_t) noexcept { return gup_error::no_memory; }
+
+  page only;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<file_page> {
+  static auto& ref(file_page& p) noexcept { return p.ref; }
+  static bool immortal(file_page&) noexcept { return false; }
+  static bool longterm_pinnable(file_page&, foll flags) noexcept {
+    CHECK(has(flags, foll::longterm | foll::pin));
+    return !has(flags, foll::write);
+  }
+  static void free_page(file_page&) noexcept {}
+};
+
+TEST_CASE("a host may refuse a page to long pins by the flags of the call") {
+  file_space space;
+  file_page* pages[1] = {};
+  for (const auto call : {pinref::pin_user_pages<file_space>, pinref::pin_user_pages_fast<file_space>}) {
+    CHECK(call(space, 0, 1, foll::longterm | foll::write, pages) == gup_result{0, gup_error::not_longterm});
+    CHECK(call(space, 0, 1, foll::write, pages).ok());
+    CHECK(pinref::unpin_user_pages(pages, 1).ok());
+    CHECK(call(space, 0, 1, foll::longterm, pages).ok());
+    CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  }
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(space, 0, 1, pages, 1, offset).ok());
+  CHECK(pinref::unpin_user_pages(pages, 1).ok());
+  CHECK(space.only.ref.snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE_TEMPLATE("an immortal page is not read for long: who reads it would never see what replaces it", Layout,
+                   ALL_LAYOUTS) {
+  using space_type = foreign_space<pinref::page_ref<Layout>>;
+  typename space_type::page* pages[1] = {};
+  space_type space(1);
+  space.map(0, 1, kind::immortal);
+  for (const auto& entry : entry_points<space_type>()) {
+    if (!entry.pins) continue;
+    CAPTURE(entry.name);
+    CHECK(entry.call(space, space.address(0), 1, foll::longterm, pages) == gup_result{0, gup_error::not_longterm});
+    CHECK(entry.call(space, space.address(0), 1, foll::none, pages) == gup_result{1, gup_error::none});
+    // Memory that is written to is nobody's zero page.
+    CHECK(entry.call(space, space.address(0), 1, foll::longterm | foll::write, pages).ok());
   }
 }
 

@@ -126,6 +126,51 @@ TEST_CASE_FIXTURE(fixture, "a pinned_range releases whole or in parts, from eith
   CHECK(pinref::unpin_user_pages(pages, 4).count == 4);
 }
 
+TEST_CASE_FIXTURE(fixture, "a pinned_range that is assigned another releases its own, and to itself nothing") {
+  using range = pinref::pinned_range<frame>;
+  REQUIRE(pinref::pin_user_pages_fast(space, 0, 8, foll::none, pages).count == 8);
+  range first = range::adopt(pages, 4), second = range::adopt(pages + 4, 4);
+  first = std::move(second);
+  CHECK(first.size() == 4);
+  CHECK(first[0] == pages[4]);
+  for (std::size_t i = 0; i != 8; ++i) CHECK(pinref::page_pin_count(*pages[i]) == (i < 4 ? 0 : 1));
+  CHECK(second.empty());
+  range& same = first;
+  first = std::move(same);
+  CHECK(first.size() == 4);
+  CHECK(pinref::page_pin_count(*pages[4]) == 1);
+  CHECK(first.detach() == pages + 4);
+  CHECK(first.size() == 0);
+  CHECK(first.begin() == first.end());
+  CHECK(pinref::unpin_user_pages(pages + 4, 4).count == 4);
+}
+
+TEST_CASE("a handle moved to itself keeps its page; one that is moved to, or adopts, says why it holds what it holds") {
+  pinref::frame_arena arena{1};
+  frame& page = *arena.allocate();
+  auto held = pinref::page_ptr<frame>::adopt(page);
+  CHECK(held.reason() == take_result::taken);
+  auto& same = held;
+  held = std::move(same);
+  REQUIRE(held);
+  CHECK(page.ref().count() == 1);
+
+  pinref::page_ptr<frame> other;
+  CHECK(other.reason() == take_result::dead);
+  other = std::move(held);
+  CHECK(other.reason() == take_result::taken);
+  other.reset();
+  held = pinref::page_ptr<frame>::try_get(page);
+  CHECK(held.reason() == take_result::dead);
+  REQUIRE(arena.nr_free() == arena.nr_frames());
+  frame& full = *arena.allocate();
+  support::set_state(full.ref(), support::full<pinref::bias64>());
+  held = pinref::page_ptr<frame>::try_get(full);
+  CHECK(held.reason() == take_result::overflow);
+  const auto moved = std::move(held);
+  CHECK(moved.reason() == take_result::overflow);
+}
+
 TEST_CASE_FIXTURE(fixture, "an owner's limit refuses before anything is pinned, and is given back on every path") {
   pinref::pin_owner<frame, std::mutex> owner{14};
   pinref::owned_pins first{owner}, second{owner};

@@ -28,23 +28,29 @@ struct space {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < pages.size() * page_size; }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) {
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept {
+    return last < pages.size() * page_size;
+  }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) noexcept {
     if (!present) return {};
     return {&pages[address / page_size], 0, run};
   }
-  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll, Use use) {
+  [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll, Use use) noexcept {
     if (forgets) return gup_error::none;
-    return use(pinref::mapping<page>{&pages[address / page_size], 0, run});
+    const gup_error done = use(pinref::mapping<page>{&pages[address / page_size], 0, run});
+    if (repeats) return use(pinref::mapping<page>{&pages[address / page_size + 1], 0, run});
+    return fails_afterwards ? gup_error::no_memory : done;
   }
-  void broken_mapping(std::uintptr_t address) { broken.push_back(address); }
+  void broken_mapping(std::uintptr_t address) noexcept { broken.push_back(address); }
 
   std::vector<page> pages = std::vector<page>(4);
   std::size_t run = 1;
   bool present = true;
-  bool forgets = false;  // to call `use`
+  bool forgets = false;           // to call `use`
+  bool repeats = false;           // it, for the next page
+  bool fails_afterwards = false;  // though the page was held
   std::vector<std::uintptr_t> broken;
 };
 
@@ -53,14 +59,21 @@ struct forgetful_object {
   using page = ::page;
   static constexpr std::size_t page_size = 4096;
 
-  [[nodiscard]] std::uint64_t size() const { return page_size; }
-  [[nodiscard]] page* find(std::uint64_t) const { return nullptr; }
-  [[nodiscard]] gup_error allocate(std::uint64_t) {
+  [[nodiscard]] std::uint64_t size() const noexcept { return page_size; }
+  [[nodiscard]] page* find(std::uint64_t) const noexcept { return nullptr; }
+  [[nodiscard]] gup_error allocate(std::uint64_t) noexcept {
     ++allocations;
     return gup_error::none;
   }
   unsigned allocations = 0;
 };
+
+// Pages with numbers, a lock and a dirty bit.
+struct numbered {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  bool is_dirty = false;
+};
+numbered ranged[4];
 
 }  // namespace
 
@@ -68,6 +81,18 @@ template <>
 struct pinref::page_traits<page> {
   static auto& ref(page& p) noexcept { return p.ref; }
   static void free_page(page& p) noexcept { ++p.freed; }
+};
+
+template <>
+struct pinref::page_traits<numbered> {
+  static auto& ref(numbered& p) noexcept { return p.ref; }
+  static std::uint64_t frame_number(numbered& p) noexcept { return static_cast<std::uint64_t>(&p - ranged); }
+  static numbered& nth_page(numbered& p, std::size_t i) noexcept { return *(&p + i); }
+  static void lock(numbered&) noexcept {}
+  static void unlock(numbered&) noexcept {}
+  static bool dirty(numbered& p) noexcept { return p.is_dirty; }
+  static void set_dirty(numbered& p) noexcept { p.is_dirty = true; }
+  static void free_page(numbered&) noexcept {}
 };
 
 TEST_CASE("an entry for several pages that have no numbers is taken page by page") {
@@ -88,7 +113,8 @@ TEST_CASE("an entry for several pages that have no numbers is taken page by page
 TEST_CASE("a run of no pages is a broken mapping, in both paths") {
   space s;
   s.run = 0;
-  page* pages[2] = {};
+  page* const untouched = &s.pages[3];
+  page* pages[2] = {untouched, untouched};
   for (const bool present : {true, false}) {
     s.present = present;
     s.broken.clear();
@@ -98,6 +124,26 @@ TEST_CASE("a run of no pages is a broken mapping, in both paths") {
     CHECK(s.broken == std::vector<std::uintptr_t>{4096, 4096, 4096});
   }
   CHECK(s.pages[1].ref.snapshot() == pinref::bias64::of(1));
+  for (page* const each : pages) CHECK(each == untouched);
+}
+
+TEST_CASE("what a fault_in holds by `use` and then fails, or holds a second time, is given back") {
+  space s;
+  s.present = false;
+  page* const untouched = &s.pages[3];
+  const auto both_calls = [&](gup_result expected) {
+    for (const auto call : {pinref::pin_user_pages<space>, pinref::get_user_pages<space>}) {
+      page* pages[2] = {untouched, untouched};
+      CHECK(call(s, 0, 2, foll::none, pages) == expected);
+      CHECK(pages[0] == untouched);
+      for (const page& each : s.pages) CHECK(each.ref.snapshot() == pinref::bias64::of(1));
+    }
+  };
+  s.fails_afterwards = true;
+  both_calls({0, gup_error::no_memory});
+  s.repeats = true;
+  both_calls({0, gup_error::broken_mapping});
+  CHECK(s.broken == std::vector<std::uintptr_t>{0, 0});
 }
 
 TEST_CASE("a fault_in that reports success without a page is a broken mapping") {
@@ -142,6 +188,42 @@ TEST_CASE("a release of far more than is held ends at the first refusal of each 
   CHECK(pinref::unpin_user_pages(pages, 7) == gup_result{3, gup_error::underflow});
   CHECK(a.ref.snapshot() == pinref::bias64::of(1, 1));
   CHECK(b.ref.snapshot() == pinref::bias64::of(1, 1));
+}
+
+TEST_CASE("a count of pages that is a negative errno is refused and nothing is touched") {
+  space s;
+  page* pages[4] = {};
+  numbered* numbers[4] = {&ranged[0], &ranged[1], &ranged[2], &ranged[3]};
+  const std::size_t error = static_cast<std::size_t>(-14);
+  REQUIRE(pinref::pin_user_pages_fast(s, 0, 4, foll::none, pages).ok());
+  const gup_result refused{0, gup_error::too_many_pages};
+  for (const std::size_t n : {error, pinref::max_pages + 1}) {
+    CHECK(pinref::unpin_user_pages(pages, n) == refused);
+    CHECK(pinref::release_pages(pages, n) == refused);
+    CHECK(pinref::unpin_user_pages_dirty_lock(numbers, n, true) == refused);
+    CHECK(pinref::unpin_user_page_range(&ranged[0], n) == refused);
+    CHECK(pinref::unpin_user_page_range_dirty_lock(&ranged[0], n, true) == refused);
+    auto nothing = pinref::pinned_range<page>::adopt(pages, n);
+    CHECK(nothing.empty());
+    CHECK(nothing.release_front(1) == gup_result{});
+    std::size_t offset = 0;
+    forgetful_object object;
+    CHECK(pinref::pin_object_folios(object, 0, 0, pages, n, offset) == refused);
+    CHECK(object.allocations == 0);
+    CHECK_FALSE(pinref::pin_user_pages_fast(s, 0, n, foll::none, pages).ok());
+    CHECK_FALSE(pinref::get_user_pages(s, 0, n, foll::none, pages).ok());
+    CHECK_FALSE(pinref::fault_in_user_pages(s, 0, n, foll::none).ok());
+  }
+  page* none = nullptr;
+  CHECK(pinref::unpin_user_pages(&none, pinref::max_pages + 1) == refused);
+  CHECK(pinref::unpin_user_folio(s.pages[0], error) == gup_result{0, gup_error::underflow});
+  CHECK(pinref::unpin_user_folio_dirty_lock(ranged[0], error) == gup_result{0, gup_error::underflow});
+  for (const numbered& each : ranged) {
+    CHECK(each.ref.snapshot() == pinref::bias64::of(1));
+    CHECK_FALSE(each.is_dirty);
+  }
+  for (const page& each : s.pages) CHECK(pinref::bias64::of(1, 1) == each.ref.snapshot());
+  CHECK(pinref::unpin_user_pages(pages, 4).ok());
 }
 
 TEST_CASE("a deadline at a time point: before the clock began it is over, beyond its end it never comes") {

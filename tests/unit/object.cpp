@@ -19,13 +19,13 @@ struct file {
   using page = typename space_type::page;
   static constexpr std::size_t page_size = 4096;
 
-  std::uint64_t size() const { return bytes; }
-  page* find(std::uint64_t index) {
+  std::uint64_t size() const noexcept { return bytes; }
+  page* find(std::uint64_t index) noexcept {
     if (before_find) before_find(index);
     const auto at = static_cast<std::size_t>(index);
     return memory.slots[at].mapped;
   }
-  gup_error allocate(std::uint64_t index) {
+  gup_error allocate(std::uint64_t index) noexcept {
     ++allocations;
     if (fail_at == index) return gup_error::no_memory;
     const auto at = static_cast<std::size_t>(index);
@@ -160,6 +160,27 @@ TEST_CASE_TEMPLATE("a page that is replaced between look-up and pin is given bac
     CHECK(object.memory.pages[0].ref.snapshot() == Layout::of(1));
     CHECK(object.memory.pages[1].ref.snapshot() == Layout::of(1));
   }
+}
+
+TEST_CASE("races are counted for each index: many at several are no reason to give up") {
+  file<pinref::bias64> object;
+  const std::size_t n = 4;
+  for (std::size_t i = 0; i != n; ++i) object.memory.map(i);
+  auto& other = object.memory.map(n);
+  // At each index the page is another at every second look, as often as is borne.
+  std::size_t looks = 0;
+  object.before_find = [&](std::uint64_t index) {
+    const auto at = static_cast<std::size_t>(index);
+    const std::size_t look = looks++ % (2 * pinref::max_object_races + 2);
+    const bool lost = look % 2 != 0 && look < 2 * pinref::max_object_races;
+    object.memory.slots[at].mapped = lost ? &other : &object.memory.pages[at];
+  };
+  decltype(object)::page* folios[n] = {};
+  std::size_t offset = 0;
+  CHECK(pinref::pin_object_folios(object, 0, n * 4096 - 1, folios, n, offset) == gup_result{n, gup_error::none});
+  CHECK(looks == n * (2 * pinref::max_object_races + 2));
+  CHECK(other.ref.snapshot() == pinref::bias64::of(1));
+  CHECK(pinref::unpin_user_pages(folios, n).count == n);
 }
 
 TEST_CASE_TEMPLATE("a page that died in its place is not handed out", Layout, ALL_LAYOUTS) {

@@ -144,10 +144,16 @@ namespace {
 struct moving_space : foreign_space<pinref::page_ref<>> {
   using foreign_space::foreign_space;
 
-  bool interrupted() { return interrupt_after-- == 0; }
+  bool interrupted() noexcept { return interrupt_after-- == 0; }
 
-  gup_error relocate(std::uintptr_t start, std::size_t n) {
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t at, foll flags) noexcept {
+    ++lookups;
+    return foreign_space::lookup(at, flags);
+  }
+
+  gup_error relocate(std::uintptr_t start, std::size_t n) noexcept {
     ++relocations;
+    pages_to_move = n;
     for (std::size_t i = 0; i != slots.size(); ++i) {
       if (slots[i].mapped == nullptr) continue;
       CHECK_FALSE(pinref::page_dma_pinned(*slots[i].mapped));
@@ -165,8 +171,10 @@ struct moving_space : foreign_space<pinref::page_ref<>> {
   }
 
   int interrupt_after = -1;
+  int lookups = 0;
   int relocations = 0;
-  int refuse_at = 0;  // this relocation fails
+  std::size_t pages_to_move = 0;  // of the last relocation
+  int refuse_at = 0;              // this relocation fails
   bool refuse_relocation = false;
   bool stubborn = false;
 };
@@ -206,6 +214,9 @@ TEST_CASE("longterm pins relocate pages that are not for long, with no pin of th
     SUBCASE("moved once, pinned again") {
       CHECK(pin(foll::longterm | foll::write) == gup_result{8, gup_error::none});
       CHECK(space.relocations == 1);
+      CHECK(space.pages_to_move == 8);
+      // The slow call takes the slow way again.
+      CHECK(space.lookups == (fast ? 16 : 0));
       for (auto* page : pages) CHECK(page->is != kind::transient_only);
       support::release(pages, 8, true);
     }
@@ -224,6 +235,18 @@ TEST_CASE("longterm pins relocate pages that are not for long, with no pin of th
       space.interrupt_after = 0;
       if (fast) CHECK(pin(foll::longterm | foll::interruptible) == gup_result{0, gup_error::interrupted});
       CHECK(space.relocations == 0);
+    }
+    SUBCASE("a hole stops it as it stops any call: the pages before it are held, moved; with foll::all none") {
+      (void)pinref::put_page(space.pages[6]);
+      space.slots[6].mapped = nullptr;
+      CHECK(pin(foll::longterm) == gup_result{6, gup_error::not_mapped});
+      CHECK(space.relocations == 1);
+      CHECK(space.pages_to_move == 6);
+      support::release(pages, 6, true);
+      CHECK(pinref::put_page(*space.slots[4].mapped) == release_result::last);
+      space.map(4, 1, kind::transient_only);
+      CHECK(pin(foll::longterm | foll::all) == gup_result{0, gup_error::not_mapped});
+      CHECK(space.relocations == 2);
     }
     SUBCASE("a relocation that fails gives its reason, and no pin is held") {
       space.refuse_relocation = true;

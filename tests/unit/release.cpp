@@ -8,6 +8,7 @@
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
+#include "pinref/ref/hot_ref.hpp"
 
 using pinref::gup_error;
 using pinref::gup_result;
@@ -211,4 +212,140 @@ TEST_CASE("an immortal page in a dirty release is neither marked nor counted") {
   foreign_space<pinref::page_ref<>>::page* pages[] = {&zero};
   CHECK(pinref::unpin_user_pages(pages, 1) == gup_result{1, gup_error::none});
   CHECK(zero.ref.snapshot() == pinref::bias64::of(1));
+}
+
+namespace {
+
+template <class Ref>
+struct counted_page {
+  Ref ref;
+  int freed = 0;
+};
+
+}  // namespace
+
+template <class Ref>
+struct pinref::page_traits<counted_page<Ref>> {
+  static auto& ref(counted_page<Ref>& p) noexcept { return p.ref; }
+  static void free_page(counted_page<Ref>& p) noexcept { ++p.freed; }
+};
+
+TEST_CASE_TEMPLATE("a release of more than is held, in more than one step, is refused whole", Layout, ALL_LAYOUTS,
+                   SMALL_BIAS_LAYOUTS, support::split8) {
+  using ref = pinref::page_ref<Layout>;
+  using page = counted_page<ref>;
+  using word = typename Layout::word_type;
+  page p;
+  const auto unpin = [&](std::size_t n) { return pinref::unpin_user_folio(p, n); };
+  const auto put = [&](std::size_t n) {
+    std::vector<page*> pages(n, &p);
+    return pinref::release_pages(pages.data(), n);
+  };
+  const auto refused = [&](auto call, std::size_t n, Layout state) {
+    CAPTURE(n);
+    support::set_state(p.ref, state);
+    CHECK(call(n) == gup_result{0, gup_error::underflow});
+    CHECK(p.ref.snapshot() == state);
+    CHECK(p.freed == 0);
+  };
+  const auto released = [&](auto call, std::size_t n, Layout state, Layout then) {
+    CAPTURE(n);
+    support::set_state(p.ref, state);
+    CHECK(call(n) == gup_result{n, gup_error::none});
+    CHECK(p.ref.snapshot() == then);
+  };
+  constexpr std::size_t pins = ref::max_pins_at_once, references = ref::max_references_at_once;
+  // The only holders: the rest would be released from whoever comes next.
+  refused(unpin, pins + 2, Layout::of(0, static_cast<word>(pins + 1)));
+  refused(unpin, pins + 2, Layout::of(1, static_cast<word>(pins + 1)));
+  released(unpin, pins + 1, Layout::of(1, static_cast<word>(pins + 1)), Layout::of(1));
+  released(unpin, pins + 1, Layout::of(0, static_cast<word>(pins + 1)), Layout{});
+  CHECK(p.freed == 1);
+  if constexpr (references < 1'000'000) {
+    p.freed = 0;
+    refused(put, references + 2, Layout::of(static_cast<word>(references + 1)));
+    released(put, references + 1, Layout::of(static_cast<word>(references + 2)), Layout::of(1));
+    released(put, references + 1, Layout::of(static_cast<word>(references + 1)), Layout{});
+    CHECK(p.freed == 1);
+  }
+}
+
+TEST_CASE("a hot page is released in steps, whatever the sum of its slots looks like meanwhile") {
+  using ref = pinref::hot_ref<>;
+  static ref::slots counts;
+  static counted_page<ref> p;
+  p.ref.reset();
+  if (!p.ref.make_hot(counts)) return;
+  const std::size_t n = ref::max_pins_at_once + 3;
+  CHECK(p.ref.try_pin(ref::max_pins_at_once) == take_result::taken);
+  CHECK(p.ref.try_pin(3) == take_result::taken);
+  CHECK(pinref::unpin_user_folio(p, n) == gup_result{n, gup_error::none});
+  CHECK(p.ref.make_exact() == pinref::release_result::released);
+  CHECK(p.ref.snapshot() == pinref::bias64::of(1));
+  CHECK(p.ref.put() == pinref::release_result::last);
+}
+
+namespace {
+
+// Its owner may have gone, and then nobody writes it.
+struct orphan_page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  bool is_dirty = false;
+  bool has_owner = false;
+};
+
+}  // namespace
+
+template <>
+struct pinref::page_traits<orphan_page> {
+  static auto& ref(orphan_page& p) noexcept { return p.ref; }
+  static std::uint64_t frame_number(orphan_page& p) noexcept {
+    return reinterpret_cast<std::uintptr_t>(&p) / sizeof(orphan_page);
+  }
+  static orphan_page& nth_page(orphan_page& p, std::size_t i) noexcept {
+    // Afterwards the descriptor may be somebody else's.
+    CHECK(p.ref.dma_pinned_hint());
+    return *(&p + i);
+  }
+  static void lock(orphan_page&) noexcept {}
+  static void unlock(orphan_page&) noexcept {}
+  static bool dirty(orphan_page& p) noexcept { return p.is_dirty; }
+  static bool set_dirty(orphan_page& p) noexcept { return p.is_dirty = p.has_owner; }
+  static void free_page(orphan_page&) noexcept {}
+};
+
+TEST_CASE("the next page of a range is found while the one before it is still pinned") {
+  orphan_page all[3];
+  for (orphan_page& each : all) REQUIRE(each.ref.try_pin() == take_result::taken);
+  CHECK(pinref::unpin_user_page_range(&all[0], 3) == gup_result{3, gup_error::none});
+}
+
+TEST_CASE("a dirty release of a page that refuses the mark says so, and unpins") {
+  orphan_page all[3];
+  all[1].has_owner = true;
+  orphan_page* pages[] = {&all[0], &all[1], &all[2]};
+  const auto pinned = [&](auto release) {
+    for (orphan_page& each : all) REQUIRE(each.ref.try_pin() == take_result::taken);
+    release();
+    for (orphan_page& each : all) CHECK(each.ref.snapshot() == pinref::bias64::of(1));
+    CHECK(all[1].is_dirty);
+    CHECK_FALSE(all[2].is_dirty);
+  };
+  const gup_result refused{3, gup_error::dirty_refused};
+  pinned([&] { CHECK(pinref::unpin_user_pages_dirty_lock(pages, 3, true) == refused); });
+  pinned([&] { CHECK(pinref::unpin_user_page_range_dirty_lock(&all[0], 3, true) == refused); });
+  pinned([&] { CHECK(pinref::unpin_user_pages_dirty_lock(pages, 3, false) == gup_result{3, gup_error::none}); });
+  pinned([&] {
+    CHECK(pinref::unpin_user_folio_dirty_lock(all[0], 1) == gup_result{1, gup_error::dirty_refused});
+    CHECK(pinref::unpin_user_folio_dirty_lock(all[1], 1) == gup_result{1, gup_error::none});
+    CHECK(pinref::unpin_user_folio_dirty_lock(all[2], 1) == gup_result{1, gup_error::dirty_refused});
+  });
+  // What was released too often is the worse news.
+  REQUIRE(all[0].ref.try_pin() == take_result::taken);
+  REQUIRE(all[1].ref.try_pin() == take_result::taken);
+  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 3, true) == gup_result{2, gup_error::underflow});
+  orphan_page* other_way[] = {&all[2], &all[1], &all[0]};
+  REQUIRE(all[0].ref.try_pin() == take_result::taken);
+  REQUIRE(all[1].ref.try_pin() == take_result::taken);
+  CHECK(pinref::unpin_user_pages_dirty_lock(other_way, 3, true) == gup_result{2, gup_error::underflow});
 }

@@ -42,12 +42,10 @@ enum class reuse_rule : unsigned char { sole_user, sole_reference, exclusive_mar
 template <reuse_rule Rule, host_page Page>
 [[nodiscard]] bool can_reuse(Page& page, [[maybe_unused]] std::size_t holders = 1) noexcept {
   using traits = page_traits<Page>;
-  Page& head = compound_head(page);
-  if (page_immortal(head)) return false;
+  Page& head = pinref::compound_head(page);
+  if (pinref::page_immortal(head)) return false;
   if constexpr (Rule == reuse_rule::sole_user) {
-    static_assert(
-        requires { traits::share_count(head).sum(); },
-        "pinref: reuse_rule::sole_user needs page_traits<Page>::share_count(page)");
+    static_assert(share_counted_page<Page>, "pinref: reuse_rule::sole_user needs page_traits<Page>::share_count(page)");
     return traits::share_count(head).sum() == 1;
   } else if constexpr (Rule == reuse_rule::sole_reference) {
     return traits::ref(head).idle(holders);
@@ -65,12 +63,11 @@ template <reuse_rule Rule, host_page Page>
 template <host_page Page, class FreeSwap>
 [[nodiscard]] bool can_reuse_locked(Page& page, FreeSwap free_swap) noexcept {
   using traits = page_traits<Page>;
-  static_assert(
-      requires { traits::share_count(page); }, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
-  Page& head = compound_head(page);
+  static_assert(share_counted_page<Page>, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
+  Page& head = pinref::compound_head(page);
   auto& users = traits::share_count(head);
   if (users.mappings() == 1 && users.swap_entries() != 0) free_swap(head);
-  return can_reuse<reuse_rule::sole_user>(page);
+  return pinref::can_reuse<reuse_rule::sole_user>(page);
 }
 
 /// Must a fork copy this page at once because a device may be using it? Precondition: the space's write_protect_seq is
@@ -80,7 +77,7 @@ template <host_page Page, class FreeSwap>
 /// read-modify-write that is acquire and release; one that does not count passes 1. Linux: folio_needs_cow_for_dma().
 template <host_page Page>
 [[nodiscard]] bool page_needs_cow_for_dma(Page& page, std::size_t space_pins) noexcept {
-  return space_pins != 0 && page_dma_pinned(page);
+  return space_pins != 0 && pinref::page_dma_pinned(page);
 }
 
 /// What a fork does with one page of the parent.
@@ -98,11 +95,11 @@ template <host_page Page, class Entry, class Copy>
   static_assert(exclusive_page<Page>,
                 "pinref: fork_page needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
   using traits = page_traits<Page>;
-  Page& head = compound_head(page);
+  Page& head = pinref::compound_head(page);
   const bool was_writable = entry.writable();
   (void)entry.write_protect();
   if (traits::exclusive(head)) {
-    if (page_needs_cow_for_dma(head, space_pins)) {
+    if (pinref::page_needs_cow_for_dma(head, space_pins)) {
       copy(page);
       if (was_writable) entry.make_writable();
       return fork_result::copied;

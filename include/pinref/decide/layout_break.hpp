@@ -114,7 +114,7 @@ template <class Object, class Gate, class Then, class Canceller = never_cancelle
       at = end + 1;
       continue;
     }
-    const wait_result waited = wait_until_idle(*busy, until, stop);
+    const wait_result waited = pinref::wait_until_idle(*busy, until, stop);
     if (waited == wait_result::timed_out) return until.is_passed() ? break_result::busy : break_result::timed_out;
     if (waited == wait_result::given_up) return break_result::given_up;
   }

@@ -46,8 +46,8 @@ template <host_page Page>
 [[nodiscard]] reclaim_result reclaim_page(Page& page, std::size_t expected) noexcept {
   static_assert(dirty_page<Page>, "pinref: reclaim needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
-  Page& head = compound_head(page);
-  if (page_immortal(head) || !traits::ref(head).freeze(expected)) return reclaim_result::busy;
+  Page& head = pinref::compound_head(page);
+  if (pinref::page_immortal(head) || !traits::ref(head).freeze(expected)) return reclaim_result::busy;
   if (!traits::dirty(head)) return reclaim_result::reclaimed;
   traits::ref(head).unfreeze(expected);
   return reclaim_result::dirty;
@@ -55,7 +55,8 @@ template <host_page Page>
 
 enum class migrate_result : unsigned char {
   migrated,   ///< the target holds the data and the references
-  busy,       ///< a device may know the page by its address, or it has fewer references than expected; nothing changed
+  busy,       ///< a device may know the page by its address, or it has fewer references than expected, or none are
+              ///< expected; nothing changed
   timed_out,  ///< a reference nobody accounts for did not go before the deadline; nothing changed
   given_up    ///< cancelled; nothing changed
 };
@@ -68,9 +69,9 @@ template <host_page Page, class Move, class Canceller = never_cancelled>
                                           const deadline& until = deadline::passed(),
                                           const Canceller& stop = {}) noexcept {
   using traits = page_traits<Page>;
-  Page& from = compound_head(page);
-  Page& to = compound_head(target);
-  if (page_immortal(from)) return migrate_result::busy;
+  Page& from = pinref::compound_head(page);
+  Page& to = pinref::compound_head(target);
+  if (expected == 0 || pinref::page_immortal(from)) return migrate_result::busy;
   auto& ref = traits::ref(from);
   for (;;) {
     if (ref.freeze(expected)) {
@@ -78,9 +79,11 @@ template <host_page Page, class Move, class Canceller = never_cancelled>
       traits::ref(to).reset(expected);
       return migrate_result::migrated;
     }
-    if (page_dma_pinned(from)) return migrate_result::busy;
+    if (pinref::page_dma_pinned(from)) return migrate_result::busy;
     if (ref.snapshot().references() < static_cast<long long>(expected)) return migrate_result::busy;
     if (until.left() <= 0) return migrate_result::timed_out;
+    // A page that is idle at every look, and never when it is to be frozen, is not waited for.
+    if (stop.cancelled()) return migrate_result::given_up;
     const wait_result waited = ref.wait_until_idle(expected, until, stop);
     if (waited == wait_result::timed_out) return migrate_result::timed_out;
     if (waited == wait_result::given_up) return migrate_result::given_up;

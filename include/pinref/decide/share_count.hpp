@@ -38,8 +38,8 @@ class share_count {
   void map() noexcept { word_.fetch_add(one_mapping, std::memory_order_relaxed); }
   void swap_dup() noexcept { word_.fetch_add(one_swap, std::memory_order_relaxed); }
   /// One less. True for the last user of either kind.
-  bool unmap() noexcept { return drop(one_mapping); }
-  bool swap_free() noexcept { return drop(one_swap); }
+  bool unmap() noexcept { return this->drop(one_mapping); }
+  bool swap_free() noexcept { return this->drop(one_swap); }
   /// The same user, by other means: the sum does not change.
   void map_to_swap() noexcept { word_.fetch_add(one_swap - one_mapping, std::memory_order_relaxed); }
   void swap_to_map() noexcept { word_.fetch_sub(one_swap - one_mapping, std::memory_order_relaxed); }

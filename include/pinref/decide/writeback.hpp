@@ -57,7 +57,7 @@ enum class mkclean_result : unsigned char {
 struct pins_by_bias {
   template <class Page>
   [[nodiscard]] bool pinned(Page& page, std::size_t) const noexcept {
-    return page_dma_pinned(page);
+    return pinref::page_dma_pinned(page);
   }
 };
 
@@ -68,10 +68,8 @@ struct pins_by_bias {
 struct pins_by_mapcount {
   template <class Page>
   [[nodiscard]] bool pinned(Page& page, std::size_t counted) const noexcept {
-    static_assert(
-        requires { page_traits<Page>::mapcount(page); },
-        "pinref: pins_by_mapcount needs page_traits<Page>::mapcount(page)");
-    return page_traits<Page>::mapcount(compound_head(page)) > counted;
+    static_assert(mapcounted_page<Page>, "pinref: pins_by_mapcount needs page_traits<Page>::mapcount(page)");
+    return page_traits<Page>::mapcount(pinref::compound_head(page)) > counted;
   }
 };
 
@@ -124,11 +122,11 @@ template <class Page, reverse_map<Page> Map, class Write, class Canceller = neve
   static_assert(cleanable_page<Page>,
                 "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");
   using traits = page_traits<Page>;
-  Page& head = compound_head(page);
+  Page& head = pinref::compound_head(page);
   for (;;) {
     traits::lock(head);
     bool written = false;
-    if (page_mkclean(head, mappings, written) == mkclean_result::truncated) {
+    if (pinref::page_mkclean(head, mappings, written) == mkclean_result::truncated) {
       traits::unlock(head);
       return writeback_result::truncated;
     }
@@ -138,13 +136,13 @@ template <class Page, reverse_map<Page> Map, class Write, class Canceller = neve
       return writeback_result::clean;
     }
     // Asked again: what page_mkclean was told is older than the clearing of the bit.
-    const bool pinned = page_dma_pinned(head);
+    const bool pinned = pinref::page_dma_pinned(head);
     if (pinned && (policy == if_pinned::skip || policy == if_pinned::wait)) {
       traits::set_dirty(head);
       traits::unlock(head);
       // Without the lock, so that a device's owner can mark the page and leave.
       if (policy == if_pinned::wait && until.left() > 0 &&
-          wait_until_unpinned(head, until, stop) == wait_result::reached)
+          pinref::wait_until_unpinned(head, until, stop) == wait_result::reached)
         continue;
       return writeback_result::skipped;
     }

@@ -24,7 +24,8 @@
 /// pages from the address on it covers, at least 1. They must belong to one compound page. More than one are taken at
 /// a time if the pages are numbered (`numbered_page`).
 ///
-/// None of these functions may throw: the calls that use them are noexcept.
+/// Functions must be noexcept. An optional one that is there but not as its concept asks does not compile; a misspelt
+/// one counts as absent, so say below the space which concepts it is meant to meet.
 ///
 /// When not to use it: when there are no addresses. One page at hand is pinned with `try_pin_page`.
 ///
@@ -33,11 +34,14 @@
 ///     struct table {
 ///       using page = frame;
 ///       static constexpr std::size_t page_size = 4096;
-///       bool contains(std::uintptr_t first, std::uintptr_t last) const;
+///       bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept;
 ///       pinref::mapping<frame> lookup(std::uintptr_t address, pinref::foll flags) const noexcept;
 ///       bool recheck(std::uintptr_t address, const pinref::mapping<frame>& seen) const noexcept;
-///       template <class Use> pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use);
+///       template <class Use>
+///       pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept;
+///       void prefetch(std::uintptr_t address) const noexcept;
 ///     };
+///     static_assert(pinref::address_space<table> && pinref::prefetching_space<table>);
 ///
 /// Source: Linux gup_fast_pte_range(), follow_page_mask(), faultin_page().
 
@@ -58,15 +62,17 @@ struct mapping {
   std::size_t run = 1;      ///< pages from this address on that the same entry maps contiguously
 };
 
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
 template <class Space>
 concept address_space = host_page<typename Space::page> &&
     std::convertible_to<decltype(Space::page_size), std::size_t> &&
     requires(Space& space, std::uintptr_t address, foll flags, const mapping<typename Space::page>& seen,
              gup_error (*use)(const mapping<typename Space::page>&)) {
-  { space.contains(address, address) } -> std::same_as<bool>;
-  { space.lookup(address, flags) } -> std::same_as<mapping<typename Space::page>>;
-  { space.recheck(address, seen) } -> std::same_as<bool>;
-  { space.fault_in(address, flags, use) } -> std::same_as<gup_error>;
+  { space.contains(address, address) } noexcept -> std::same_as<bool>;
+  { space.lookup(address, flags) } noexcept -> std::same_as<mapping<typename Space::page>>;
+  { space.recheck(address, seen) } noexcept -> std::same_as<bool>;
+  { space.fault_in(address, flags, use) } noexcept -> std::same_as<gup_error>;
 };
 
 /// Optional: `prefetch(address)` asks the processor for the entry's page, which will be written to soon; nothing else
@@ -74,14 +80,14 @@ concept address_space = host_page<typename Space::page> &&
 /// time of a range, elsewhere it costs a few percent. Only addresses of the range being taken are asked for.
 template <class Space>
 concept prefetching_space = requires(Space& space, std::uintptr_t address) {
-  space.prefetch(address);
+  { space.prefetch(address) } noexcept;
 };
 
 /// Optional: told once for every mapping that `fault_in` held stable but that had no page, a dead one, or for a pin a
 /// shared one: a bug of the host.
 template <class Space>
 concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
-  space.broken_mapping(address);
+  { space.broken_mapping(address) } noexcept;
 };
 
 /// Optional: can move pages that may not be held for long. `relocate(start, n)` replaces every such page in the range
@@ -89,12 +95,13 @@ concept diagnosing_space = requires(Space& space, std::uintptr_t address) {
 /// migrate_longterm_unpinnable_folios().
 template <class Space>
 concept relocating_space = requires(Space& space, std::uintptr_t start, std::size_t n) {
-  { space.relocate(start, n) } -> std::same_as<gup_error>;
+  { space.relocate(start, n) } noexcept -> std::same_as<gup_error>;
 };
 
 /// Optional: forks, and has a `write_protect_seq` that keeps lockless pins out meanwhile.
 template <class Space>
 concept forking_space = requires(Space& space, std::uint32_t seen) {
+  { space.fork_seq() } noexcept;
   { space.fork_seq().try_begin_pin(seen) } -> std::same_as<bool>;
   { space.fork_seq().overlapped(seen) } -> std::same_as<bool>;
 };
@@ -102,23 +109,45 @@ concept forking_space = requires(Space& space, std::uint32_t seen) {
 /// Optional: can tell a caller to give up, as a signal does. Asked before each slow step under foll::interruptible.
 template <class Space>
 concept interrupting_space = requires(Space& space) {
-  { space.interrupted() } -> std::same_as<bool>;
+  { space.interrupted() } noexcept -> std::same_as<bool>;
 };
 
+// clang-format on
+
 namespace detail {
+
+// clang-format off
+template <class Space>
+struct named_in_space {
+  template <class Call>
+  static constexpr bool by(Call call) noexcept { return detail::is_there<Space, std::uintptr_t>(call); }
+
+  static constexpr bool prefetch() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.prefetch(with...)) {}); }
+  static constexpr bool broken_mapping() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.broken_mapping(with...)) {}); }
+  static constexpr bool relocate() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.relocate(with...)) {}); }
+  static constexpr bool fork_seq() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.fork_seq(with...)) {}); }
+  static constexpr bool interrupted() noexcept { return by([](auto& s, auto&&... with) -> decltype((void)s.interrupted(with...)) {}); }
+};
+// clang-format on
 
 /// Is every optional function either absent or as its concept asks?
 template <class Space>
 constexpr bool check_space() noexcept {
-  static_assert(
-      relocating_space<Space> || !requires(Space & space) { space.relocate(std::uintptr_t{}, std::size_t{}); },
-      "pinref: relocate(start, n) of a space returns gup_error");
-  static_assert(
-      forking_space<Space> || !requires(Space & space) { space.fork_seq(); },
-      "pinref: fork_seq() of a space returns its write_protect_seq");
-  static_assert(
-      interrupting_space<Space> || !requires(Space & space) { space.interrupted(); },
-      "pinref: interrupted() of a space returns bool");
+  using there = named_in_space<Space>;
+  if constexpr (!prefetching_space<Space>)
+    static_assert(!there::prefetch(),
+                  "pinref: prefetch(address) of a space must be as prefetching_space asks, noexcept included");
+  if constexpr (!diagnosing_space<Space>)
+    static_assert(!there::broken_mapping(),
+                  "pinref: broken_mapping(address) of a space must be as diagnosing_space asks, noexcept included");
+  if constexpr (!relocating_space<Space>)
+    static_assert(!there::relocate(),
+                  "pinref: relocate(start, n) of a space must be as relocating_space asks, noexcept included");
+  if constexpr (!forking_space<Space>)
+    static_assert(!there::fork_seq(), "pinref: fork_seq() of a space must be as forking_space asks, noexcept included");
+  if constexpr (!interrupting_space<Space>)
+    static_assert(!there::interrupted(),
+                  "pinref: interrupted() of a space must be as interrupting_space asks, noexcept included");
   return true;
 }
 

@@ -69,9 +69,9 @@ enum class foll : unsigned {
   constexpr foll allowed =
       foll::write | foll::longterm | foll::force | foll::nofault | foll::fast_only | foll::interruptible | foll::all;
   const bool holds = calls == foll::get || calls == foll::pin;
-  if (!has(allowed, callers)) return gup_error::bad_flags;
+  if (!pinref::has(allowed, callers)) return gup_error::bad_flags;
   if (!holds && calls != foll::none) return gup_error::bad_flags;
-  if (has(callers, foll::longterm) && calls != foll::pin) return gup_error::bad_flags;
+  if (pinref::has(callers, foll::longterm) && calls != foll::pin) return gup_error::bad_flags;
   if (!holds && has_pages) return gup_error::bad_flags;
   if (holds && !has_pages) return gup_error::null_pages;
   return gup_error::none;

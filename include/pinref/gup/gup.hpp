@@ -8,9 +8,10 @@
 /// against "clear or write-protect the entry, then ask page_dma_pinned": one of the two sees the other.
 ///
 /// All pages of a call are held in one mode. A call stops at the first page it cannot hold; the result counts the pages
-/// before it, which are held, with the reason. With `foll::all` it holds all or nothing, and so does a longterm pin in
-/// a space that relocates and has to. What a call undoes is exactly its own. Every call names its space, so the pages
-/// of another process or tenant are pinned like one's own.
+/// before it, which are held, with the reason. With `foll::all` it holds all or nothing. A longterm pin that has pages
+/// relocated gives back all it holds meanwhile, holds none if that fails, and stops like any other call afterwards.
+/// What a call undoes is exactly its own. Every call names its space, so the pages of another process or tenant are
+/// pinned like one's own.
 ///
 /// When not to use it: to look at a page's contents for an instant under the host's own lock; nothing needs holding
 /// there.
@@ -23,7 +24,8 @@
 ///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, count, true);
 ///
 /// Preconditions: `start` on a page boundary, `nr_pages` above zero, `pages` has room for them. Otherwise the call
-/// reports the error and touches neither counts nor `pages`. Memory order: acquire on every page. Progress: the fast
+/// reports the error and touches neither counts nor `pages`; a count that is an error code, -14 say, ends as
+/// address_overflow or out_of_range. Memory order: acquire on every page. Progress: the fast
 /// path is lock-free, the slow path blocks where the host's `fault_in` does. Needs `free_page` of the host, for holders
 /// that are given back last.
 ///
@@ -50,27 +52,43 @@ inline constexpr std::size_t prefetch_distance = 8;
 
 namespace detail {
 
+/// May a pin with these flags last? A host that is told the flags decides alone. Else a reader is refused a page
+/// outside all counting unless it is marked as its space's own: as the zero page it would go on to be read when the
+/// owner's next write has replaced it. Linux: gup_must_unshare(), since 6.2.
 template <class Page>
-[[nodiscard]] bool longterm_pinnable([[maybe_unused]] Page& page) noexcept {
-  if constexpr (longterm_page<Page>)
-    return page_traits<Page>::longterm_pinnable(compound_head(page));
-  else
-    return true;
+[[nodiscard]] bool longterm_pinnable(Page& page, foll flags) noexcept {
+  using traits = page_traits<Page>;
+  Page& head = pinref::compound_head(page);
+  if constexpr (requires { traits::longterm_pinnable(head, flags); }) {
+    return traits::longterm_pinnable(head, flags);
+  } else {
+    if (pinref::page_immortal(head) && !pinref::has(flags, foll::write)) {
+      if constexpr (exclusive_page<Page>) {
+        if (!traits::exclusive(head)) return false;
+      } else {
+        return false;
+      }
+    }
+    if constexpr (longterm_page<Page>)
+      return traits::longterm_pinnable(head);
+    else
+      return true;
+  }
 }
 
 /// May the host's slow path be entered?
 template <class Space>
 gup_error may_block([[maybe_unused]] Space& space, foll flags) noexcept {
-  if (has(flags, foll::fast_only)) return gup_error::would_block;
+  if (pinref::has(flags, foll::fast_only)) return gup_error::would_block;
   if constexpr (interrupting_space<Space>)
-    if (has(flags, foll::interruptible) && space.interrupted()) return gup_error::interrupted;
+    if (pinref::has(flags, foll::interruptible) && space.interrupted()) return gup_error::interrupted;
   return gup_error::none;
 }
 
 /// One entry into it.
 template <class Space, class Use>
 gup_error slow_step(Space& space, std::uintptr_t address, foll flags, Use use) noexcept {
-  const gup_error no = may_block(space, flags);
+  const gup_error no = detail::may_block(space, flags);
   return no != gup_error::none ? no : space.fault_in(address, flags, use);
 }
 
@@ -87,7 +105,7 @@ class walk {
  public:
   using page = typename Space::page;
   static_assert(freeable_page<page>, "pinref: get and pin of a range need page_traits<Page>::free_page(page)");
-  static_assert(check_space<Space>());
+  static_assert(detail::check_space<Space>());
 
   walk(Space& space, foll flags, page** pages) noexcept
       : space_(space), flags_(flags | (Mode == hold::pin ? foll::pin : foll::get)), pages_(pages) {}
@@ -95,16 +113,16 @@ class walk {
   gup_result run(std::uintptr_t start, std::size_t nr_pages, bool fast) noexcept {
     gup_result done = hold_pages(start, nr_pages, fast);
     if constexpr (relocates) {
-      for (unsigned tries = 0; has(flags_, foll::longterm) && !all_longterm_pinnable(done.count); ++tries) {
+      for (unsigned tries = 0; pinref::has(flags_, foll::longterm) && !all_longterm_pinnable(done.count); ++tries) {
         const std::size_t range = done.count;
         undo(done);
-        done.reason = tries == max_relocations ? gup_error::not_longterm : may_block(space_, flags_);
+        done.reason = tries == max_relocations ? gup_error::not_longterm : detail::may_block(space_, flags_);
         if (done.reason == gup_error::none) done.reason = space_.relocate(start, range);
         if (done.reason != gup_error::none) return done;
         done = hold_pages(start, nr_pages, fast);
       }
     }
-    if (done.reason != gup_error::none && has(flags_, foll::all)) undo(done);
+    if (done.reason != gup_error::none && pinref::has(flags_, foll::all)) undo(done);
     return done;
   }
 
@@ -123,7 +141,7 @@ class walk {
         if (!space_.fork_seq().overlapped(begun)) return done;
         undo(done);
       }
-      if (has(flags_, foll::fast_only)) return {0, gup_error::would_block};
+      if (pinref::has(flags_, foll::fast_only)) return {0, gup_error::would_block};
       return hold_each(start, nr_pages, false);
     } else {
       return hold_each(start, nr_pages, fast);
@@ -157,9 +175,11 @@ class walk {
     const seen entry = space_.lookup(address, flags_);
     if (entry.page == nullptr) return 0;
     const std::size_t n = step(entry, wanted);
-    if (take<Mode>(*entry.page, n) != take_result::taken) return 0;
+    if (n == 0) [[unlikely]]
+      return 0;
+    if (detail::take<Mode>(*entry.page, n) != take_result::taken) return 0;
     if (!space_.recheck(address, entry) || refused(*entry.page) || must_unshare(*entry.page)) [[unlikely]] {
-      drop<Mode>(*entry.page, n);
+      detail::drop<Mode>(*entry.page, n);
       return 0;
     }
     fill(entry, out, n);
@@ -167,58 +187,67 @@ class walk {
   }
 
   PINREF_SLOW_PATH gup_result fault_in(std::uintptr_t address, page** out, std::size_t wanted) noexcept {
-    gup_result done;
-    done.reason = slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
-      const std::size_t n = step(entry, wanted);
-      switch (take<Mode>(*entry.page, n)) {
+    seen held;
+    std::size_t n = 0;
+    gup_error reason = detail::slow_step(space_, address, flags_, [&](const seen& entry) noexcept {
+      const std::size_t some = step(entry, wanted);
+      // Presented without a page, with a run of none, or twice.
+      if (entry.page == nullptr || some == 0 || n != 0) return detail::broken_mapping(space_, address);
+      switch (detail::take<Mode>(*entry.page, some)) {
         case take_result::taken:
           break;
         case take_result::overflow:
           return gup_error::overflow;
         case take_result::dead:
           // The mapping holds its page, so the take cannot fail unless the host has lost count.
-          return broken_mapping(space_, address);
+          return detail::broken_mapping(space_, address);
       }
       if (refused(*entry.page)) {
-        drop<Mode>(*entry.page, n);
+        detail::drop<Mode>(*entry.page, some);
         return gup_error::not_longterm;
       }
       if (must_unshare(*entry.page)) {
-        drop<Mode>(*entry.page, n);
-        return broken_mapping(space_, address);
+        detail::drop<Mode>(*entry.page, some);
+        return detail::broken_mapping(space_, address);
       }
-      fill(entry, out, n);
-      done.count = n;
+      held = entry;
+      n = some;
       return gup_error::none;
     });
-    // Answered without a page, or with a run of none.
-    if (done.ok() && done.count == 0) done.reason = broken_mapping(space_, address);
-    return done;
+    // Answered without calling back.
+    if (reason == gup_error::none && n == 0) reason = detail::broken_mapping(space_, address);
+    if (reason != gup_error::none) {
+      // Called back, and failed all the same.
+      if (n != 0) detail::drop<Mode>(*held.page, n);
+      return {0, reason};
+    }
+    fill(held, out, n);
+    return {n, gup_error::none};
   }
 
   static std::size_t step(const seen& entry, std::size_t wanted) noexcept {
     constexpr std::size_t most = numbered_page<page> ? max_at_once<Mode, page> : 1;
-    return smaller(smaller(entry.run, wanted), most);
+    return detail::smaller(detail::smaller(entry.run, wanted), most);
   }
 
   // Asked after the take: only a held page cannot change its kind. Where pages can be moved it is asked of all of them.
   bool refused(page& taken) const noexcept {
     if constexpr (relocates) return false;
-    return has(flags_, foll::longterm) && !longterm_pinnable(taken);
+    return pinref::has(flags_, foll::longterm) && !detail::longterm_pinnable(taken, flags_);
   }
 
   // A page is pinned only while it is its space's own: of a shared one the host's fault_in makes a copy, also for a
   // reader, who would otherwise keep reading the old page after the next write. Linux: gup_must_unshare().
   bool must_unshare([[maybe_unused]] page& taken) const noexcept {
     if constexpr (Mode == hold::pin && exclusive_page<page>)
-      return !page_immortal(compound_head(taken)) && !traits::exclusive(compound_head(taken));
+      return !pinref::page_immortal(pinref::compound_head(taken)) && !traits::exclusive(pinref::compound_head(taken));
     else
       return false;
   }
 
   bool all_longterm_pinnable(std::size_t n) const noexcept {
     for (std::size_t i = 0; i != n; ++i)
-      if (!longterm_pinnable(*pages_[i])) return false;
+      if (!detail::longterm_pinnable(*pages_[i], flags_)) return false;
     return true;
   }
 
@@ -229,7 +258,7 @@ class walk {
   }
 
   void undo(gup_result& done) noexcept {
-    (void)drop_pages<Mode, false>(pages_, done.count, site_of<page>::current());
+    (void)detail::drop_pages<Mode, false>(pages_, done.count, site_of<page>::current());
     for (std::size_t i = 0; i != done.count; ++i) pages_[i] = nullptr;
     done.count = 0;
   }
@@ -253,14 +282,14 @@ template <class Space>
 template <hold Mode, class Space>
 [[nodiscard]] gup_error check_call(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
                                    typename Space::page** pages) noexcept {
-  const gup_error bad = check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
-  return bad != gup_error::none ? bad : check_range(space, start, nr_pages);
+  const gup_error bad = pinref::check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
+  return bad != gup_error::none ? bad : detail::check_range(space, start, nr_pages);
 }
 
 template <hold Mode, class Space>
 gup_result gup(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, typename Space::page** pages,
                bool fast) noexcept {
-  const gup_error bad = check_call<Mode>(space, start, nr_pages, flags, pages);
+  const gup_error bad = detail::check_call<Mode>(space, start, nr_pages, flags, pages);
   if (bad != gup_error::none) return {0, bad};
   return walk<Mode, Space>(space, flags, pages).run(start, nr_pages, fast);
 }
@@ -302,7 +331,7 @@ gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t n
 template <address_space Space>
 gup_result fault_in_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags) noexcept {
   static_assert(detail::check_space<Space>());
-  gup_result done{0, check_flags(flags, foll::none, false)};
+  gup_result done{0, pinref::check_flags(flags, foll::none, false)};
   if (done.reason == gup_error::none) done.reason = detail::check_range(space, start, nr_pages);
   while (done.reason == gup_error::none && done.count != nr_pages) {
     const std::uintptr_t address = start + done.count * Space::page_size;

@@ -29,13 +29,18 @@ namespace pinref {
 /// - `size()`: bytes. `page_size`: bytes of one index.
 /// - `find(index)`: without a lock, the page at the index or null. It is asked again after the pin.
 /// - `allocate(index)`: makes a page there. `busy` means that somebody else was faster. May block.
+///
+/// Functions must be noexcept.
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
 template <class Object>
 concept page_object = host_page<typename Object::page> &&
     std::convertible_to<decltype(Object::page_size), std::size_t> && requires(Object& object, std::uint64_t index) {
-  { object.size() } -> std::convertible_to<std::uint64_t>;
-  { object.find(index) } -> std::same_as<typename Object::page*>;
-  { object.allocate(index) } -> std::same_as<gup_error>;
+  { object.size() } noexcept -> std::convertible_to<std::uint64_t>;
+  { object.find(index) } noexcept -> std::same_as<typename Object::page*>;
+  { object.allocate(index) } noexcept -> std::same_as<gup_error>;
 };
+// clang-format on
 
 /// How often one index is looked up again because others replaced its page meanwhile.
 inline constexpr unsigned max_object_races = 64;
@@ -45,8 +50,8 @@ inline constexpr unsigned max_object_races = 64;
 /// The result counts folios. `offset` is where byte `first` lies in the first folio. The pins are longterm: a folio
 /// that may not be held for long ends the call with not_longterm. On any error no pin is held, and what the call wrote
 /// to `folios` is null again. Preconditions, else the error named and nothing touched: `folios` not null (null_pages),
-/// `max` above zero (no_pages), first <= last < size (out_of_range). Memory order: acquire on each folio. May block
-/// where `allocate` does.
+/// `max` above zero (no_pages) and at most max_pages (too_many_pages), first <= last < size (out_of_range). Memory
+/// order: acquire on each folio. May block where `allocate` does.
 template <page_object Object>
 gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t last, typename Object::page** folios,
                              std::size_t max, std::size_t& offset) noexcept {
@@ -56,12 +61,13 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
                 "pinref: pinning an object with compound pages needs page_traits<Page>::frame_number(page)");
   if (folios == nullptr) return {0, gup_error::null_pages};
   if (max == 0) return {0, gup_error::no_pages};
+  if (max > max_pages) return {0, gup_error::too_many_pages};
   if (first > last || last >= object.size()) return {0, gup_error::out_of_range};
 
   // Indices between the start of a page's folio and the page itself.
   const auto inside = []([[maybe_unused]] page& p) noexcept -> std::uint64_t {
     if constexpr (compound_page<page>)
-      return page_traits<page>::frame_number(p) - page_traits<page>::frame_number(compound_head(p));
+      return page_traits<page>::frame_number(p) - page_traits<page>::frame_number(pinref::compound_head(p));
     else
       return 0;
   };
@@ -89,16 +95,16 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
       if (taken == take_result::taken) detail::drop<hold::pin>(*found, 1);
       if (races++ == max_object_races) done.reason = gup_error::busy;
     } else {
-      page& head = compound_head(*found);
+      page& head = pinref::compound_head(*found);
       folios[done.count++] = &head;
-      if (!detail::longterm_pinnable(head)) done.reason = gup_error::not_longterm;
+      if (!detail::longterm_pinnable(head, foll::pin | foll::longterm)) done.reason = gup_error::not_longterm;
       if (done.count == 1)
         first_offset = static_cast<std::size_t>(inside(*found) * Object::page_size + first % Object::page_size);
       index += length(head) - inside(*found);
       races = 0;
     }
     if (done.reason != gup_error::none) {
-      (void)unpin_user_pages(folios, done.count);
+      (void)pinref::unpin_user_pages(folios, done.count);
       for (std::size_t i = 0; i != done.count; ++i) folios[i] = nullptr;
       return {0, done.reason};
     }

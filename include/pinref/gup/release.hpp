@@ -3,9 +3,12 @@
 /// \file
 /// Releasing many pages: unpin, dirty and unpin, put. Runs of one head cost one atomic.
 ///
-/// Every call takes null entries in its stride. Neighbours of one head are released together, in steps of at most
-/// `max_pins_at_once`; a step that asks for more than is held is refused, and so is the rest of its run. All other runs
-/// are released. The result then says `underflow`, and how many pages were released.
+/// Every call takes null entries in its stride. Neighbours of one head are released together. A run of more than is
+/// held is refused whole; all other runs are released. The result then says `underflow`, and how many pages were
+/// released. A page that cannot be marked dirty is released all the same, and the result says dirty_refused, unless
+/// there was an underflow too.
+///
+/// A count above `max_pages` is refused: an error code, -14 say, that was taken for one.
 ///
 /// When not to use it: to undo a failed `pin_user_pages`; it has undone what its result does not count.
 ///
@@ -21,11 +24,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "pinref/gup/result.hpp"
 #include "pinref/page/hold.hpp"
 
 namespace pinref {
+
+/// The most pages one call takes or releases: an array has room for no more. A count above it is an error code that was
+/// taken for one, and is refused with too_many_pages.
+inline constexpr std::size_t max_pages = PTRDIFF_MAX / sizeof(void*);
 
 namespace detail {
 
@@ -33,13 +41,41 @@ namespace detail {
   return a < b ? a : b;
 }
 
-/// Drops n holders of a head and adds them to the result.
+/// Does the page have n pins, or n holders? It may be asked before their release: the caller's cannot leave meanwhile.
+template <hold Mode, class Page>
+[[nodiscard]] bool holds(Page& head, std::size_t n) noexcept {
+  auto& ref = page_traits<Page>::ref(head);
+  // The sum over a hot page's threads may miss some, and its owner's own reference keeps it from being freed.
+  bool hot = false;
+  if constexpr (requires { ref.is_hot(); }) hot = ref.is_hot();
+  const auto seen = ref.snapshot();
+  if constexpr (requires { ref.is_hot(); }) hot = hot || ref.is_hot();
+  if (hot) return true;
+  if constexpr (Mode == hold::pin)
+    return seen.pins() >= n;
+  else
+    // Plain references would look too few where the layout is not exact, and in the two words of `split`.
+    return decltype(seen)::zones::holders(seen.raw()) >= n;
+}
+
+/// Are these holders more than one step releases, and more than there are? A step releases all or none, but the steps
+/// before the one that is refused would have released those of somebody who comes meanwhile.
+template <hold Mode, class Page>
+[[nodiscard]] bool too_many(Page& head, std::size_t n) noexcept {
+  return n > max_at_once<Mode, Page> && !pinref::page_immortal(head) && !detail::holds<Mode>(head, n);
+}
+
+/// Drops n holders of a head and adds them to the result, or none if there are fewer.
 template <hold Mode, class Page>
 void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) noexcept {
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
+  if (detail::too_many<Mode>(head, n)) {
+    done.reason = gup_error::underflow;
+    return;
+  }
   while (n != 0) {
-    const std::size_t step = smaller(n, max_at_once<Mode, Page>);
-    if (drop_head<Mode>(head, step, where) == release_result::underflow) {
+    const std::size_t step = detail::smaller(n, max_at_once<Mode, Page>);
+    if (detail::drop_head<Mode>(head, step, where) == release_result::underflow) {
       done.reason = gup_error::underflow;
       return;
     }
@@ -48,17 +84,29 @@ void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) 
   }
 }
 
-/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
-/// cleans it write-protects first and finds the pin.
+/// Marks a page dirty; false if the host refuses.
 template <class Page>
-void dirty_locked(Page& head) noexcept {
+bool set_dirty(Page& head) noexcept {
+  if constexpr (std::is_void_v<decltype(page_traits<Page>::set_dirty(head))>) {
+    page_traits<Page>::set_dirty(head);
+    return true;
+  } else {
+    return page_traits<Page>::set_dirty(head);
+  }
+}
+
+/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
+/// cleans it write-protects first and finds the pin. False if the host refuses.
+template <class Page>
+bool dirty_locked(Page& head) noexcept {
   static_assert(lockable_page<Page>, "pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(dirty_page<Page>, "pinref: dirty release needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
-  if (page_immortal(head) || traits::dirty(head)) return;
+  if (pinref::page_immortal(head) || traits::dirty(head)) return true;
   traits::lock(head);
-  if (!traits::dirty(head)) traits::set_dirty(head);
+  const bool marked = traits::dirty(head) || detail::set_dirty(head);
   traits::unlock(head);
+  return marked;
 }
 
 /// Calls `run(head, n)` for each run of entries with one head; null entries neither count nor end a run.
@@ -68,7 +116,7 @@ void for_each_run(Page* const* pages, std::size_t n, Run& run) noexcept {
   std::size_t length = 0;
   for (std::size_t i = 0; i != n; ++i) {
     if (pages[i] == nullptr) continue;
-    Page& next = compound_head(*pages[i]);
+    Page& next = pinref::compound_head(*pages[i]);
     if (&next != head) {
       if (length != 0) run(*head, length);
       head = &next;
@@ -86,11 +134,11 @@ void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
                 "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
   using traits = page_traits<Page>;
   while (n != 0) {
-    Page& head = compound_head(*page);
+    Page& head = pinref::compound_head(*page);
     std::size_t length = 1;
     if constexpr (compound_page<Page>) {
       const std::uint64_t end = traits::frame_number(head) + traits::nr_pages(head);
-      length = smaller(n, static_cast<std::size_t>(end - traits::frame_number(*page)));
+      length = detail::smaller(n, static_cast<std::size_t>(end - traits::frame_number(*page)));
     }
     n -= length;
     // Found before the release, after which the descriptors may change hands.
@@ -107,24 +155,28 @@ struct drop_runs {
   gup_result done = {};
 
   void operator()(Page& head, std::size_t length) noexcept {
-    if constexpr (MakeDirty) dirty_locked(head);
-    drop_run<Mode>(head, length, done, where);
+    if constexpr (MakeDirty)
+      if (!detail::too_many<Mode>(head, length) && !detail::dirty_locked(head) && done.ok())
+        done.reason = gup_error::dirty_refused;
+    detail::drop_run<Mode>(head, length, done, where);
   }
 };
 
 template <hold Mode, bool MakeDirty, class Page>
 gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
+  if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<Mode, MakeDirty, Page> drop{where};
-  for_each_run(pages, n, drop);
+  detail::for_each_run(pages, n, drop);
   return drop.done;
 }
 
 template <bool MakeDirty, class Page>
 gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept {
   if (first == nullptr && n != 0) return {0, gup_error::null_pages};
+  if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<hold::pin, MakeDirty, Page> drop{where};
-  for_each_frame_run(first, n, drop);
+  detail::for_each_frame_run(first, n, drop);
   return drop.done;
 }
 
@@ -166,18 +218,18 @@ gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool mak
 template <host_page Page>
 gup_result unpin_user_folio(Page& folio, std::size_t n,
                             detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  detail::drop_runs<hold::pin, false, Page> drop{where};
-  drop(compound_head(folio), n);
-  return drop.done;
+  detail::drop_runs<hold::pin, false, Page> run{where};
+  run(pinref::compound_head(folio), n);
+  return run.done;
 }
 
 /// As unpin_user_folio, marked dirty first, under its lock if it is clean. May block.
 template <host_page Page>
 gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n,
                                        detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  detail::drop_runs<hold::pin, true, Page> drop{where};
-  if (n != 0) drop(compound_head(folio), n);
-  return drop.done;
+  detail::drop_runs<hold::pin, true, Page> run{where};
+  if (n != 0) run(pinref::compound_head(folio), n);
+  return run.done;
 }
 
 /// Releases one reference of each of n pages: the other half of get_user_pages. Linux: release_pages().

@@ -36,6 +36,8 @@ namespace pinref {
 ///     busy              others changed the object again and again, or the request is in use  EBUSY
 ///     interrupted       foll::interruptible, and the space said to give up                   EINTR
 ///     underflow         a release of more than was held; of other pages all was released     EINVAL
+///     too_many_pages    more than an array can hold: an error code taken for a count         EINVAL
+///     dirty_refused     released, but a page could not be marked dirty: its data may be lost EIO
 enum class gup_error : unsigned char {
   none,
   no_pages,
@@ -55,6 +57,8 @@ enum class gup_error : unsigned char {
   busy,
   interrupted,
   underflow,
+  too_many_pages,
+  dirty_refused,
 };
 
 /// The errno value of the table above, positive.
@@ -67,6 +71,7 @@ enum class gup_error : unsigned char {
     case gup_error::bad_flags:
     case gup_error::misaligned:
     case gup_error::underflow:
+    case gup_error::too_many_pages:
       return EINVAL;
     case gup_error::address_overflow:
       return EOVERFLOW;
@@ -87,6 +92,8 @@ enum class gup_error : unsigned char {
       return EBUSY;
     case gup_error::interrupted:
       return EINTR;
+    case gup_error::dirty_refused:
+      return EIO;
   }
   return EINVAL;
 }
@@ -130,6 +137,10 @@ enum class gup_error : unsigned char {
       return "interrupted";
     case gup_error::underflow:
       return "underflow";
+    case gup_error::too_many_pages:
+      return "too_many_pages";
+    case gup_error::dirty_refused:
+      return "dirty_refused";
   }
   return "unknown";
 }

@@ -97,13 +97,15 @@ template <host_page Page>
 class page_ptr : public detail::hold_base<page_ptr<Page>, Page> {
  public:
   /// Of a page that may be free.
-  [[nodiscard]] static page_ptr try_get(Page& page) noexcept { return page_ptr::make(page, try_get_page(page)); }
+  [[nodiscard]] static page_ptr try_get(Page& page) noexcept {
+    return page_ptr::make(page, pinref::try_get_page(page));
+  }
   /// Of a page the caller holds.
-  [[nodiscard]] static page_ptr get_more(Page& page) noexcept { return page_ptr::make(page, get_page(page)); }
+  [[nodiscard]] static page_ptr get_more(Page& page) noexcept { return page_ptr::make(page, pinref::get_page(page)); }
 
  private:
   friend detail::hold_base<page_ptr, Page>;
-  static void drop(Page& page) noexcept { (void)put_page(page); }
+  static void drop(Page& page) noexcept { (void)pinref::put_page(page); }
 };
 
 /// A pin on a page.
@@ -113,7 +115,9 @@ class page_pin : public detail::hold_base<page_pin<Page, How>, Page> {
   static constexpr on_release mode = How;
 
   /// Of a page that may be free.
-  [[nodiscard]] static page_pin try_pin(Page& page) noexcept { return page_pin::make(page, try_pin_page(page)); }
+  [[nodiscard]] static page_pin try_pin(Page& page) noexcept {
+    return page_pin::make(page, pinref::try_pin_page(page));
+  }
   /// Of a page the caller has pinned.
   [[nodiscard]] static page_pin add_pin(Page& page) noexcept { return page_pin::make(page, pinref::add_pin(page)); }
 
@@ -121,9 +125,9 @@ class page_pin : public detail::hold_base<page_pin<Page, How>, Page> {
   friend detail::hold_base<page_pin, Page>;
   static void drop(Page& page) noexcept {
     if constexpr (How == on_release::dirty)
-      (void)unpin_user_folio_dirty_lock(page, 1);
+      (void)pinref::unpin_user_folio_dirty_lock(page, 1);
     else
-      (void)unpin_user_page(page);
+      (void)pinref::unpin_user_page(page);
   }
 };
 

@@ -176,11 +176,11 @@ class owned_pins {
 
   /// Releases the pins. The count is 0 if there are none, or if the owner was faster.
   gup_result unpin() noexcept {
-    return release([this] { return unpin_user_pages(pages_, count_); });
+    return release([this] { return pinref::unpin_user_pages(pages_, count_); });
   }
   /// As unpin, marked dirty first. May block.
   gup_result unpin_dirty_lock() noexcept {
-    return release([this] { return unpin_user_pages_dirty_lock(pages_, count_, true); });
+    return release([this] { return pinref::unpin_user_pages_dirty_lock(pages_, count_, true); });
   }
 
   /// Releases the pins marked dirty and never blocks: a clean page whose lock is taken stays pinned until the owner's
@@ -252,7 +252,7 @@ class owned_pins {
 
   // Under the owner's lock, off the queue.
   std::size_t finish_deferred() noexcept {
-    const gup_result done = unpin_user_pages_dirty_lock(pages_, count_, true);
+    const gup_result done = pinref::unpin_user_pages_dirty_lock(pages_, count_, true);
     finish();
     return done.count;
   }
@@ -264,8 +264,8 @@ class owned_pins {
     for (std::size_t i = 0, end = 0; i != count_; i = end) {
       end = i + 1;
       if (pages_[i] == nullptr) continue;
-      Page& head = compound_head(*pages_[i]);
-      while (end != count_ && pages_[end] != nullptr && &compound_head(*pages_[end]) == &head) ++end;
+      Page& head = pinref::compound_head(*pages_[i]);
+      while (end != count_ && pages_[end] != nullptr && &pinref::compound_head(*pages_[end]) == &head) ++end;
       if (mark_dirty_unlocked(head))
         detail::drop_run<hold::pin>(head, end - i, done, detail::site_of<Page>::current());
       else
@@ -276,7 +276,7 @@ class owned_pins {
   }
 
   [[nodiscard]] static bool mark_dirty_unlocked(Page& head) noexcept {
-    if (page_immortal(head) || traits::dirty(head)) return true;
+    if (pinref::page_immortal(head) || traits::dirty(head)) return true;
     if (!traits::try_lock(head)) return false;
     if (!traits::dirty(head)) traits::set_dirty(head);
     traits::unlock(head);

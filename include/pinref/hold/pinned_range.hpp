@@ -43,9 +43,11 @@ class pinned_range {
   }
   ~pinned_range() { (void)release(); }
 
-  /// Takes over one pin of each of n pages; null entries are allowed. The array must outlive the handle.
+  /// Takes over one pin of each of n pages; null entries are allowed. The array must outlive the handle. Takes none
+  /// over if n is above max_pages, as an error code taken for a count is.
   [[nodiscard]] static pinned_range adopt(Page** pages, std::size_t n) noexcept {
     pinned_range range;
+    if (n > max_pages) return range;
     range.pages_ = pages;
     range.size_ = n;
     return range;
@@ -66,7 +68,7 @@ class pinned_range {
   /// Releases the first n pages, or all there are.
   gup_result release_front(std::size_t n) noexcept {
     n = detail::smaller(n, size_);
-    const gup_result done = drop(pages_, n);
+    const gup_result done = pinned_range::drop(pages_, n);
     pages_ += n;
     size_ -= n;
     return done;
@@ -75,7 +77,7 @@ class pinned_range {
   gup_result release_back(std::size_t n) noexcept {
     n = detail::smaller(n, size_);
     size_ -= n;
-    return drop(pages_ + size_, n);
+    return pinned_range::drop(pages_ + size_, n);
   }
   /// Releases what is left.
   gup_result release() noexcept { return release_front(size_); }
@@ -83,9 +85,9 @@ class pinned_range {
  private:
   static gup_result drop(Page* const* pages, std::size_t n) noexcept {
     if constexpr (How == on_release::dirty)
-      return unpin_user_pages_dirty_lock(pages, n, true);
+      return pinref::unpin_user_pages_dirty_lock(pages, n, true);
     else
-      return unpin_user_pages(pages, n);
+      return pinref::unpin_user_pages(pages, n);
   }
 
   Page** pages_ = nullptr;

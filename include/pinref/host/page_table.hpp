@@ -115,7 +115,7 @@ class basic_page_table {
     const std::size_t i = index(address);
     // The second look orders what is read of the page.
     const std::uint64_t word = entries_[i].word.load(std::memory_order_relaxed);
-    const std::uint64_t needed = has(flags, foll::write) ? present | writable : present;
+    const std::uint64_t needed = pinref::has(flags, foll::write) ? present | writable : present;
     if ((word & needed) != needed) return {};
     return found(i, word);
   }
@@ -134,11 +134,11 @@ class basic_page_table {
   [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     const std::lock_guard guard{lock_};
     const std::size_t i = index(address);
-    const protection wanted = has(flags, foll::write) ? protection::read_write : protection::read;
+    const protection wanted = pinref::has(flags, foll::write) ? protection::read_write : protection::read;
     if (entries_[i].allowed == protection::none) return gup_error::not_mapped;
-    if (entries_[i].allowed < wanted && !has(flags, foll::force)) return gup_error::no_permission;
+    if (entries_[i].allowed < wanted && !pinref::has(flags, foll::force)) return gup_error::no_permission;
     if ((entries_[i].word.load(std::memory_order_relaxed) & mapped) == 0) {
-      if (has(flags, foll::nofault)) return gup_error::not_mapped;
+      if (pinref::has(flags, foll::nofault)) return gup_error::not_mapped;
       page* const fresh = arena_.allocate();
       if (fresh == nullptr) return gup_error::no_memory;
       std::memset(arena_.data(*fresh), 0, page_size);
@@ -195,7 +195,7 @@ class basic_page_table {
     const std::size_t n = arena_.frame_at(word >> frame_shift).head().nr_pages();
     const std::size_t first = i - i % n;
     for (std::size_t k = first; k != first + n; ++k) entries_[k].word.store(0, std::memory_order_relaxed);
-    (void)put_page(arena_.frame_at(word >> frame_shift));
+    (void)pinref::put_page(arena_.frame_at(word >> frame_shift));
   }
 
   arena& arena_;

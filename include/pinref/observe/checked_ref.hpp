@@ -67,8 +67,8 @@ struct misuse {
 /// Prints the misuse and aborts.
 struct abort_on_misuse {
   void operator()(const misuse& found) const noexcept {
-    std::fprintf(stderr, "pinref: %s at %s:%u in %s\n", to_string(found.kind), found.where.file, found.where.line,
-                 found.where.function);
+    std::fprintf(stderr, "pinref: %s at %s:%u in %s\n", pinref::to_string(found.kind), found.where.file,
+                 found.where.line, found.where.function);
     std::abort();
   }
 };

@@ -60,7 +60,7 @@ release_result settle_release([[maybe_unused]] Page& head, release_result result
 /// Takes n more holders of a head page that the caller holds in this mode already.
 template <hold Mode, class Page>
 [[nodiscard]] take_result take_held(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
-  if (page_immortal(head)) return take_result::taken;
+  if (pinref::page_immortal(head)) return take_result::taken;
   auto& ref = page_traits<Page>::ref(head);
   if constexpr (std::is_empty_v<site_of<Page>>)
     return Mode == hold::pin ? ref.add_pin(n) : ref.get(n);
@@ -71,19 +71,19 @@ template <hold Mode, class Page>
 /// Drops n holders of a head page, n at most max_at_once.
 template <hold Mode, class Page>
 release_result drop_head(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
-  if (page_immortal(head)) return release_result::released;
+  if (pinref::page_immortal(head)) return release_result::released;
   auto& ref = page_traits<Page>::ref(head);
-  const std::size_t level = idle_level(head);
+  const std::size_t level = detail::idle_level(head);
   if constexpr (std::is_empty_v<site_of<Page>>)
-    return settle_release(head, Mode == hold::pin ? ref.unpin(n, level) : ref.put(n, level));
+    return detail::settle_release(head, Mode == hold::pin ? ref.unpin(n, level) : ref.put(n, level));
   else
-    return settle_release(head, Mode == hold::pin ? ref.unpin(n, level, where) : ref.put(n, level, where));
+    return detail::settle_release(head, Mode == hold::pin ? ref.unpin(n, level, where) : ref.put(n, level, where));
 }
 
 /// Drops n holders of the page, n at most max_at_once. The caller holds them, so the head cannot change.
 template <hold Mode, class Page>
 release_result drop(Page& page, std::size_t n, site_of<Page> where = site_of<Page>::current()) noexcept {
-  return drop_head<Mode>(compound_head(page), n, where);
+  return detail::drop_head<Mode>(pinref::compound_head(page), n, where);
 }
 
 /// Takes n holders of a page that may be dying, or on its way into or out of a compound page.
@@ -93,15 +93,15 @@ template <hold Mode, class Page>
   static_assert(freeable_page<Page> || !compound_page<Page>,
                 "pinref: takes of compound pages need page_traits<Page>::free_page(page)");
   for (;;) {
-    Page& head = compound_head(page);
-    if (page_immortal(head)) return take_result::taken;
+    Page& head = pinref::compound_head(page);
+    if (pinref::page_immortal(head)) return take_result::taken;
     auto& ref = page_traits<Page>::ref(head);
     const take_result result = Mode == hold::pin ? ref.try_pin(n) : ref.try_get(n);
     if (result != take_result::taken) return result;
     if constexpr (compound_page<Page>)
       // The page may have been split off, or its head reused, before the take: only a head read after it is certain.
-      if (&compound_head(page) != &head) [[unlikely]] {
-        drop_head<Mode>(head, n, site_of<Page>::current());
+      if (&pinref::compound_head(page) != &head) [[unlikely]] {
+        detail::drop_head<Mode>(head, n, site_of<Page>::current());
         continue;
       }
     return take_result::taken;

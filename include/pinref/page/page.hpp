@@ -31,7 +31,7 @@ namespace pinref {
 template <host_page Page>
 [[nodiscard]] take_result get_page(Page& page, std::size_t n = 1,
                                    detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  return detail::take_held<hold::reference>(compound_head(page), n, where);
+  return detail::take_held<hold::reference>(pinref::compound_head(page), n, where);
 }
 
 /// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not
@@ -58,7 +58,7 @@ template <host_page Page>
 template <host_page Page>
 [[nodiscard]] take_result add_pin(Page& page, std::size_t n = 1,
                                   detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
-  return detail::take_held<hold::pin>(compound_head(page), n, where);
+  return detail::take_held<hold::pin>(pinref::compound_head(page), n, where);
 }
 
 /// Releases one pin. Linux: unpin_user_page().
@@ -71,13 +71,13 @@ template <host_page Page>
 /// Plain references at some instant, pins not among them: see page_ref::count. Order: none. Linux: page_count().
 template <host_page Page>
 [[nodiscard]] auto page_ref_count(Page& page) noexcept {
-  return page_traits<Page>::ref(compound_head(page)).count();
+  return page_traits<Page>::ref(pinref::compound_head(page)).count();
 }
 
 /// Pins at some instant; of a compound page, those of all its pages. Order: none. Linux has none for small pages.
 template <host_page Page>
 [[nodiscard]] auto page_pin_count(Page& page) noexcept {
-  return page_traits<Page>::ref(compound_head(page)).pins();
+  return page_traits<Page>::ref(pinref::compound_head(page)).pins();
 }
 
 /// May a device be touching the page? Never false for a pinned page. A read-modify-write one may decide on: clear or
@@ -85,31 +85,31 @@ template <host_page Page>
 /// folio_maybe_dma_pinned(), which needs a full barrier before it.
 template <host_page Page>
 [[nodiscard]] bool page_dma_pinned(Page& page) noexcept {
-  Page& head = compound_head(page);
-  return !page_immortal(head) && page_traits<Page>::ref(head).dma_pinned();
+  Page& head = pinref::compound_head(page);
+  return !pinref::page_immortal(head) && page_traits<Page>::ref(head).dma_pinned();
 }
 
 /// The same by a plain load, for scanners and statistics: nothing may be concluded from false.
 template <host_page Page>
 [[nodiscard]] bool page_dma_pinned_hint(Page& page) noexcept {
-  Page& head = compound_head(page);
-  return !page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
+  Page& head = pinref::compound_head(page);
+  return !pinref::page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
 }
 
 /// Is nobody but the owner holding the page? Mappings hold it too: unmap first. The idle level is the host's, 0 if it
 /// has none. A read-modify-write one may decide on, like page_dma_pinned. Linux: dax_page_is_idle().
 template <host_page Page>
 [[nodiscard]] bool page_idle(Page& page) noexcept {
-  Page& head = compound_head(page);
-  return page_immortal(head) || page_traits<Page>::ref(head).idle(detail::idle_level(head));
+  Page& head = pinref::compound_head(page);
+  return pinref::page_immortal(head) || page_traits<Page>::ref(head).idle(detail::idle_level(head));
 }
 
 /// Sleeps until the page is not pinned, at some instant. See page_ref::wait_until_unpinned. May block.
 template <host_page Page, class Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_unpinned(Page& page, const deadline& until = deadline::never(),
                                               const Canceller& stop = {}) noexcept {
-  Page& head = compound_head(page);
-  if (page_immortal(head)) return wait_result::reached;
+  Page& head = pinref::compound_head(page);
+  if (pinref::page_immortal(head)) return wait_result::reached;
   return page_traits<Page>::ref(head).wait_until_unpinned(until, stop);
 }
 
@@ -117,8 +117,8 @@ template <host_page Page, class Canceller = never_cancelled>
 template <host_page Page, class Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_idle(Page& page, const deadline& until = deadline::never(),
                                           const Canceller& stop = {}) noexcept {
-  Page& head = compound_head(page);
-  if (page_immortal(head)) return wait_result::reached;
+  Page& head = pinref::compound_head(page);
+  if (pinref::page_immortal(head)) return wait_result::reached;
   return page_traits<Page>::ref(head).wait_until_idle(detail::idle_level(head), until, stop);
 }
 

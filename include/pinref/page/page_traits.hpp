@@ -7,26 +7,38 @@
 /// required. Each further capability is a concept of its own; an algorithm asks for what it uses and names what is
 /// missing.
 ///
-///     capability        functions of page_traits<Page>                           asked for by
-///     host_page         ref(page) -> reference word                              everything
-///     compound_page     head(page) -> Page&, nr_pages(head) -> count             optional: tails count on their head
-///     numbered_page     frame_number(page) -> integer, nth_page(page, i)         ranges of contiguous pages
-///     lockable_page     lock(page), unlock(page); may block                      dirty release
-///     trylockable_page  try_lock(page) -> bool, unlock(page)                     deferred dirty release
-///     dirty_page        dirty(page) -> bool, set_dirty(page)                     dirty release
-///     cleanable_page    clear_dirty(page) -> bool, what it was                   writeback
-///     idle_page         idle_level(page) -> 0 or 1, on_idle(page)                optional: device pages
-///     immortal_page     immortal(page) -> bool                                   optional: never counted, never freed
-///     longterm_page     longterm_pinnable(page) -> bool                          optional: refuses FOLL_LONGTERM
-///     exclusive_page    exclusive(page) -> bool, set_exclusive(page, bool)       optional: copy-on-write by a mark
-///     freeable_page     free_page(head): called by the last release              gup, handles, compound pages
-///                       share_count(head) -> share_count&                        reuse_rule::sole_user
-///                       mapcount(head) -> count                                  pins_by_mapcount
+///     capability           functions of page_traits<Page>                         asked for by
+///     host_page            ref(page) -> reference word                            everything
+///     compound_page        head(page) -> Page&, nr_pages(head) -> count           optional: tails count on their head
+///     numbered_page        frame_number(page) -> integer, nth_page(page, i)       ranges of contiguous pages
+///     lockable_page        lock(page), unlock(page); may block                    dirty release, writeback
+///     trylockable_page     try_lock(page) -> bool, unlock(page)                   deferred dirty release
+///     dirty_page           dirty(page) -> bool, set_dirty(page), see below        dirty release, reclaim, writeback
+///     cleanable_page       clear_dirty(page) -> bool, what it was                 writeback
+///     idle_page            idle_level(page) -> 0 or 1, on_idle(page)              optional: device pages
+///     immortal_page        immortal(page) -> bool                                 optional: never counted, never freed
+///     longterm_page        longterm_pinnable(page), or (page, flags) -> bool      optional: refuses FOLL_LONGTERM
+///     exclusive_page       exclusive(page) -> bool, set_exclusive(page, bool)     optional: copy-on-write by a mark
+///     freeable_page        free_page(head): called by the last release            gup, handles, compound pages
+///     share_counted_page   share_count(head) -> share_count&                      reuse_rule::sole_user
+///     mapcounted_page      mapcount(head) -> count                                pins_by_mapcount
 ///
-/// A function that is there but not as the table says, without noexcept or with another type, does not compile.
+/// A function of one of these names that is not as the table says, without its partner, without noexcept or with
+/// another type, does not compile. A misspelt name is no name of the table and counts as absent; so say below the
+/// specialization what it is meant to offer: a concept that is not met does not compile either.
 ///
 /// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of
-/// a page that was idle before.
+/// a page that was idle before, and it may come late: by then others may hold the page again, or the owner has been
+/// told already by a later release. It is told that the page was idle at some instant; what it does must bear being
+/// done again, and ask `page_idle` where it matters.
+///
+/// `set_dirty` returns nothing, or true; false refuses the mark, of a page whose owner has gone say. A dirty release
+/// then unpins all the same and says dirty_refused.
+///
+/// `longterm_pinnable` is told the flags of the call if it takes them: a page may be for long to a reader only.
+///
+/// `exclusive` is the mark of a whole compound page: of its head. Pages that copy-on-write never copies, those of a
+/// file in a mapping that shares its writes, are exclusive always; the file's pages in a private mapping never are.
 ///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
 /// descriptor that may be dying: `head` and `ref` run before anything is held.
@@ -38,13 +50,16 @@
 ///     struct frame { pinref::page_ref<> ref; };
 ///     template <> struct pinref::page_traits<frame> {
 ///       static auto& ref(frame& page) noexcept { return page.ref; }
+///       static void free_page(frame& page) noexcept { give_back(page); }
 ///     };
+///     static_assert(pinref::freeable_page<frame>);               // so it is not misspelt
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
+#include "pinref/fwd.hpp"
 #include "pinref/ref/reference_word.hpp"
 
 namespace pinref {
@@ -52,6 +67,13 @@ namespace pinref {
 /// Specialize it for the host's page descriptor.
 template <class Page>
 struct page_traits;
+
+namespace detail {
+
+template <class Result>
+concept void_or_bool = std::same_as<Result, void> || std::same_as<Result, bool>;
+
+}  // namespace detail
 
 // clang-format 14 breaks noexcept requirements apart.
 // clang-format off
@@ -88,7 +110,7 @@ concept trylockable_page = requires(Page& page) {
 template <class Page>
 concept dirty_page = requires(Page& page) {
   { page_traits<Page>::dirty(page) } noexcept -> std::same_as<bool>;
-  { page_traits<Page>::set_dirty(page) } noexcept;
+  { page_traits<Page>::set_dirty(page) } noexcept -> detail::void_or_bool;
 };
 
 template <class Page>
@@ -110,6 +132,8 @@ concept immortal_page = requires(Page& page) {
 template <class Page>
 concept longterm_page = requires(Page& page) {
   { page_traits<Page>::longterm_pinnable(page) } noexcept -> std::same_as<bool>;
+} || requires(Page& page, foll flags) {
+  { page_traits<Page>::longterm_pinnable(page, flags) } noexcept -> std::same_as<bool>;
 };
 
 template <class Page>
@@ -123,33 +147,111 @@ concept freeable_page = requires(Page& page) {
   { page_traits<Page>::free_page(page) } noexcept;
 };
 
+template <class Page>
+concept share_counted_page = requires(Page& page) {
+  { page_traits<Page>::share_count(page) } noexcept;
+  { page_traits<Page>::share_count(page).sum() } noexcept -> std::convertible_to<std::uint64_t>;
+};
+
+template <class Page>
+concept mapcounted_page = requires(Page& page) {
+  { page_traits<Page>::mapcount(page) } noexcept -> std::convertible_to<std::uint64_t>;
+};
+
 // clang-format on
 
 namespace detail {
 
-/// Is every optional function either absent or as its concept asks? A misspelt one would otherwise count as absent.
+/// An argument for a parameter of any type.
+struct anything {
+  template <class Parameter>
+  operator Parameter&() const noexcept;
+};
+
+/// Has the host a function of some name, of whatever signature? `call(host, arguments...)` calls it by that name.
+template <class Host, class First, class Call>
+[[nodiscard]] constexpr bool is_there(Call) noexcept {
+  return std::is_invocable_v<Call, Host&, First> || std::is_invocable_v<Call, Host&, First, anything> ||
+         std::is_invocable_v<Call, Host&> || std::is_invocable_v<Call, Host&, anything> ||
+         std::is_invocable_v<Call, Host&, anything, anything>;
+}
+
+// clang-format off
+template <class Page>
+struct named {
+  template <class Call>
+  static constexpr bool by(Call call) noexcept { return detail::is_there<page_traits<Page>, Page&>(call); }
+
+  static constexpr bool head() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.head(with...)) {}); }
+  static constexpr bool nr_pages() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nr_pages(with...)) {}); }
+  static constexpr bool frame_number() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.frame_number(with...)) {}); }
+  static constexpr bool nth_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nth_page(with...)) {}); }
+  static constexpr bool lock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.lock(with...)) {}); }
+  static constexpr bool try_lock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.try_lock(with...)) {}); }
+  static constexpr bool unlock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.unlock(with...)) {}); }
+  static constexpr bool dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.dirty(with...)) {}); }
+  static constexpr bool set_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_dirty(with...)) {}); }
+  static constexpr bool clear_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.clear_dirty(with...)) {}); }
+  static constexpr bool idle_level() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.idle_level(with...)) {}); }
+  static constexpr bool on_idle() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.on_idle(with...)) {}); }
+  static constexpr bool immortal() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.immortal(with...)) {}); }
+  static constexpr bool longterm_pinnable() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.longterm_pinnable(with...)) {}); }
+  static constexpr bool exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.exclusive(with...)) {}); }
+  static constexpr bool set_exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_exclusive(with...)) {}); }
+  static constexpr bool free_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.free_page(with...)) {}); }
+  static constexpr bool share_count() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.share_count(with...)) {}); }
+  static constexpr bool mapcount() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.mapcount(with...)) {}); }
+};
+// clang-format on
+
+/// Is every optional function either absent or as its concept asks, whichever of a pair is there?
 template <class Page>
 constexpr bool check_traits() noexcept {
-  using traits = page_traits<Page>;
-  static_assert(
-      compound_page<Page> || !requires(Page & page) { traits::head(page); },
-      "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
-  static_assert(
-      idle_page<Page> || !requires(Page & page) { traits::idle_level(page); },
-      "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
-  static_assert(
-      immortal_page<Page> || !requires(Page & page) { traits::immortal(page); },
-      "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
-  static_assert(
-      longterm_page<Page> || !requires(Page & page) { traits::longterm_pinnable(page); },
-      "pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included");
-  static_assert(
-      exclusive_page<Page> || !requires(Page & page) { traits::exclusive(page); },
-      "pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept "
-      "included");
-  static_assert(
-      freeable_page<Page> || !requires(Page & page) { traits::free_page(page); },
-      "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
+  using there = named<Page>;
+  if constexpr (!compound_page<Page>)
+    static_assert(!there::head() && !there::nr_pages(),
+                  "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
+  if constexpr (!numbered_page<Page>)
+    static_assert(
+        !there::frame_number() && !there::nth_page(),
+        "pinref: page_traits<Page>::frame_number and nth_page must be as numbered_page asks, noexcept included");
+  if constexpr (!lockable_page<Page>)
+    static_assert(!there::lock(),
+                  "pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included");
+  if constexpr (!trylockable_page<Page>)
+    static_assert(!there::try_lock(),
+                  "pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included");
+  if constexpr (!lockable_page<Page> && !trylockable_page<Page>)
+    static_assert(!there::unlock(),
+                  "pinref: page_traits<Page>::unlock needs a lock or try_lock beside it, noexcept included");
+  if constexpr (!dirty_page<Page>)
+    static_assert(!there::dirty() && !there::set_dirty(),
+                  "pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included");
+  if constexpr (!cleanable_page<Page>)
+    static_assert(!there::clear_dirty(),
+                  "pinref: page_traits<Page>::clear_dirty must be as cleanable_page asks, noexcept included");
+  if constexpr (!idle_page<Page>)
+    static_assert(!there::idle_level() && !there::on_idle(),
+                  "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
+  if constexpr (!immortal_page<Page>)
+    static_assert(!there::immortal(),
+                  "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
+  if constexpr (!longterm_page<Page>)
+    static_assert(!there::longterm_pinnable(),
+                  "pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included");
+  if constexpr (!exclusive_page<Page>)
+    static_assert(
+        !there::exclusive() && !there::set_exclusive(),
+        "pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept included");
+  if constexpr (!freeable_page<Page>)
+    static_assert(!there::free_page(),
+                  "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
+  if constexpr (!share_counted_page<Page>)
+    static_assert(!there::share_count(),
+                  "pinref: page_traits<Page>::share_count must be as share_counted_page asks, noexcept included");
+  if constexpr (!mapcounted_page<Page>)
+    static_assert(!there::mapcount(),
+                  "pinref: page_traits<Page>::mapcount must be as mapcounted_page asks, noexcept included");
   return true;
 }
 

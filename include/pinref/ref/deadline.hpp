@@ -40,7 +40,7 @@ class deadline {
   /// This many nanoseconds from now; not above zero is over already.
   [[nodiscard]] static deadline in(std::int64_t nanoseconds) noexcept {
     if (nanoseconds <= 0) return passed();
-    const std::int64_t at = monotonic_now();
+    const std::int64_t at = pinref::monotonic_now();
     return deadline{nanoseconds > most - at ? most : at + nanoseconds};
   }
   /// A time point of std::chrono::steady_clock, of any resolution; one before the clock began is over already, one
@@ -61,7 +61,7 @@ class deadline {
   /// Was it over from the start? False of one that has run out.
   [[nodiscard]] constexpr bool is_passed() const noexcept { return at_ == 0; }
   /// Nanoseconds left; not above zero when it is over.
-  [[nodiscard]] std::int64_t left() const noexcept { return is_passed() ? 0 : at_ - monotonic_now(); }
+  [[nodiscard]] std::int64_t left() const noexcept { return is_passed() ? 0 : at_ - pinref::monotonic_now(); }
 
  private:
   static constexpr std::int64_t most = INT64_MAX;

@@ -154,7 +154,7 @@ struct futex_sync {
     futex_waiter waiters[max_waiters] = {};
     for (unsigned i = 0; i != n && i != max_waiters; ++i)
       waiters[i] = {on[i].seen, reinterpret_cast<std::uintptr_t>(on[i].address), size_32_bits | scope, 0};
-    const std::int64_t end = monotonic_now() + time;
+    const std::int64_t end = pinref::monotonic_now() + time;
     const kernel_time at{end / 1'000'000'000, end % 1'000'000'000};
     if (::syscall(futex_waitv, waiters, n, 0, &at, CLOCK_MONOTONIC) >= 0) return 0;
     if (const int error = errno; error == EAGAIN || error == ETIMEDOUT || error == EINTR) return error;

@@ -56,15 +56,16 @@ class waiter {
 
   /// Sleeps on the ticket. Afterwards as over().
   [[nodiscard]] wait_result sleep(const wait_ticket<Sync>& on) noexcept {
-    // Under traffic the word never has the value that was seen: then time has to pass, or this would be a spin.
-    const bool restless = changes_ == patience;
+    // Under traffic the word never has the value that was seen, or every release wakes for the next one to mark it: then
+    // time has to pass, or this would be a spin.
+    const bool restless = looks_in_vain_ == patience;
+    looks_in_vain_ = restless ? 0 : looks_in_vain_ + 1;
     typename Sync::futex futexes[3] = {};
     unsigned n = 0;
     if (!restless)
       for (; n != on.nr_futexes; ++n) futexes[n] = on.futexes[n];
     if constexpr (requires { stop_.futex(); }) futexes[n++] = stop_.futex();
     const sleep_result slept = Sync::wait(futexes, n, until_, restless ? poll_interval : on.look_again);
-    changes_ = slept == sleep_result::changed ? changes_ + 1 : 0;
     if (stop_.cancelled()) return wait_result::given_up;
     return slept == sleep_result::timed_out ? wait_result::timed_out : wait_result::reached;
   }
@@ -74,7 +75,7 @@ class waiter {
 
   const deadline& until_;
   const Canceller& stop_;
-  unsigned changes_ = 0;
+  unsigned looks_in_vain_ = 0;
 };
 
 }  // namespace detail

@@ -96,7 +96,7 @@ class zoned_word {
       case zone::watched:
         break;
     }
-    return take(delta);
+    return this->take(delta);
   }
 
   /// As take, for a caller that holds the page already, which gives it all the order it needs.
