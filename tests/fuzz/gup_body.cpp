@@ -786,35 +786,28 @@ class machine {
       case 3:
         return defer(which);
       case 4:
-        return expect(owner_.drain(), drain(), "drain");
+        return expect(owner_.drain(), release_all(state::deferred, true).count, "drain");
       case 5:
-        return expect(owner_.unpin_all(), release_all(false), "unpin_all");
+        return expect(owner_.unpin_all(), release_all(state::held, false), "unpin_all");
       default: {
-        gup_result wanted = release_all(true);
-        wanted.count += drain();
+        gup_result wanted = release_all(state::held, true);
+        add(wanted, release_all(state::deferred, true));
         return expect(owner_.unpin_all_dirty_lock(), wanted, "unpin_all_dirty_lock");
       }
     }
   }
 
-  // The youngest request first, and of what was put off the latest.
-  gup_result release_all(bool dirty) {
-    gup_result all;
-    for (std::size_t i = nr_requests; i-- != 0;) {
-      const gup_result done = release_request(i, dirty);
-      all.count += done.count;
-      if (!done.ok()) all.reason = done.reason;
-    }
-    return all;
+  static void add(gup_result& all, const gup_result& done) {
+    all.count += done.count;
+    if (!done.ok()) all.reason = done.reason;
   }
 
-  std::size_t drain() {
-    std::size_t released = 0;
-    while (!deferred_.empty()) {
-      released += finish_request(deferred_.back(), true).count;
-      deferred_.pop_back();
-    }
-    return released;
+  // The youngest request first.
+  gup_result release_all(state from, bool dirty) {
+    gup_result all;
+    for (std::size_t i = nr_requests; i-- != 0;)
+      if (request_states_[i] == from) add(all, finish_request(i, dirty));
+    return all;
   }
 
   /// Some page locks are taken meanwhile; their pages stay pinned until the drain, unless they are dirty already.
@@ -848,7 +841,6 @@ class machine {
       owned_ -= pages.size() - kept.size();
       pages = kept;
       request_states_[which] = kept.empty() ? state::empty : state::deferred;
-      if (!kept.empty()) deferred_.push_back(which);
     }
     expect(seen, done.count, "unpin_dirty_deferred");
   }
@@ -914,7 +906,6 @@ class machine {
   owner_type owner_{limit};
   record request_records_[nr_requests];
   state request_states_[nr_requests] = {};
-  std::vector<std::size_t> deferred_;
   std::size_t owned_ = 0;
   std::optional<request_type> requests_[nr_requests];  // the last member: they release what they hold
 };
