@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "all_pins.hpp"
 #include "bodies.hpp"
 #include "failure.hpp"
 #include "foreign_host.hpp"
@@ -19,7 +20,6 @@
 #include "pinref/hold/page_hold.hpp"
 #include "pinref/hold/pin_owner.hpp"
 #include "pinref/hold/pinned_range.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 
 namespace fuzz {
 
@@ -87,6 +87,11 @@ struct interruptible_space : support::foreign_space<Ref> {
 };
 
 template <class Ref>
+inline constexpr bool is_accounted = false;
+template <class Ref>
+inline constexpr bool is_accounted<lockable<support::accounted<Ref>>> = true;
+
+template <class Ref>
 class machine {
  public:
   using space_type = interruptible_space<Ref>;
@@ -95,7 +100,7 @@ class machine {
   using request_type = pinref::owned_pins<page, no_lock>;
 
   machine(word_rules rules, input& choices) : choices_(choices), model_(rules) {
-    if constexpr (accounted) before_ = Ref::totals();
+    if constexpr (accounted) before_ = support::all_pins.totals();
     for (std::size_t i = 0; i != nr_requests; ++i) requests_[i].emplace(owner_);
   }
 
@@ -112,7 +117,7 @@ class machine {
   }
 
  private:
-  static constexpr bool accounted = requires { Ref::totals(); };
+  static constexpr bool accounted = is_accounted<Ref>;
   static constexpr std::size_t nr_records = 4;
   static constexpr std::size_t nr_requests = 3;
   static constexpr std::size_t room = nr_pages + 4;
@@ -888,7 +893,7 @@ class machine {
         acquired += each.word.acquired();
         released += each.word.released();
       }
-      const pinref::pin_totals now = Ref::totals();
+      const pinref::pin_totals now = support::all_pins.totals();
       expect(now.acquired - before_.acquired, acquired, "pins acquired");
       expect(now.released - before_.released, released, "pins released");
     }
@@ -923,8 +928,7 @@ void run_gup(std::span<const std::uint8_t> bytes) {
     case 2:
       return machine<lockable<pinref::page_ref<support::split8>>>(split8_rules, choices).run();
     default:
-      return machine<lockable<pinref::accounted_ref<pinref::page_ref<support::bias16_exact>>>>(bias16_exact_rules,
-                                                                                              choices)
+      return machine<lockable<support::accounted<pinref::page_ref<support::bias16_exact>>>>(bias16_exact_rules, choices)
           .run();
   }
 }

@@ -1,10 +1,10 @@
 #include <cstdint>
 
+#include "all_pins.hpp"
 #include "bodies.hpp"
 #include "failure.hpp"
 #include "input.hpp"
 #include "layouts.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/checked_ref.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/split_ref.hpp"
@@ -28,13 +28,13 @@ inline constexpr bool is_checked<pinref::checked_ref<Ref, remember>> = true;
 template <class Ref>
 inline constexpr bool is_accounted = false;
 template <class Ref>
-inline constexpr bool is_accounted<pinref::accounted_ref<Ref>> = true;
+inline constexpr bool is_accounted<support::accounted<Ref>> = true;
 
 template <class Ref>
 class machine {
  public:
   machine(word_rules rules, input& choices) : rules_(rules), choices_(choices), model_(rules) {
-    if constexpr (is_accounted<Ref>) before_ = Ref::totals();
+    if constexpr (is_accounted<Ref>) before_ = support::all_pins.totals();
   }
 
   void run() {
@@ -193,7 +193,7 @@ class machine {
     if (model_.alive() && model_.honest()) promises();
     if constexpr (is_checked<Ref>) expect(model_.honest(), true, "every misuse refused");
     if constexpr (is_accounted<Ref>) {
-      const pinref::pin_totals now = Ref::totals();
+      const pinref::pin_totals now = support::all_pins.totals();
       expect(now.acquired - before_.acquired, model_.acquired(), "pins acquired");
       if (model_.pins_certain()) expect(now.released - before_.released, model_.released(), "pins released");
     }
@@ -230,7 +230,7 @@ void run_layout(word_rules rules, std::size_t wrapper, input& choices) {
     case 1:
       return machine<pinref::checked_ref<ref, remember>>(rules, choices).run();
     default:
-      return machine<pinref::accounted_ref<ref>>(rules, choices).run();
+      return machine<support::accounted<ref>>(rules, choices).run();
   }
 }
 
