@@ -355,9 +355,7 @@ void put_off_again_while_drained(execution& x) {
     (void)first.unpin_dirty_deferred();
     d.pages[0].unlock();
   });
-  x.thread([&d] {
-    (void)d.owner.drain();
-  });
+  x.thread([&d] { (void)d.owner.drain(); });
   x.join();
   (void)d.owner.drain();
   d.check_released();
@@ -455,6 +453,20 @@ PROTOCOL("nobody sleeps on a page while others need the owner", made_under_a_pag
 
 PROTOCOL("whoever releases a request sees its pages as they were pinned", claimed_on_the_right_head<pinref::bias64>,
          drained_on_the_right_head<pinref::bias64>)
+
+// Whoever sleeps until its request is given back is not woken.
+struct not_waking : explored_sync {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    void notify_all() noexcept {}
+  };
+};
+
+TEST_CASE("an owner that wakes nobody is caught") {
+  caught("lost wake-up: T1 sleeps on request", destroyed<pinref::bias64, not_waking>);
+  caught("lost wake-up: T1 sleeps on request", destroyed_while_drained<pinref::bias64, not_waking>);
+}
 
 TEST_CASE("a claim that looks first and then writes is caught") {
   caught("the owner holds nothing", released_by_both<pinref::bias64, looking_first>);

@@ -71,7 +71,8 @@ class machine {
     switch (what) {
       case 0:
         begin_operation("get");
-        if (misused_take(own(false) == 0 && own(true) == 0, misuse_kind::use_after_death, [&] { return ref_.get(n); }))
+        if (misused_take(n, own(false) == 0 && own(true) == 0, misuse_kind::use_after_death,
+                         [&] { return ref_.get(n); }))
           return;
         return expect(ref_.get(n), model_.take(n, false), "get");
       case 1:
@@ -96,7 +97,7 @@ class machine {
         return expect(ref_.try_pin(n), model_.take(n, true), "try_pin");
       case 6:
         begin_operation("add_pin");
-        if (misused_take(own(true) == 0, misuse_kind::add_pin_to_an_unpinned_page, [&] { return ref_.add_pin(n); }))
+        if (misused_take(n, own(true) == 0, misuse_kind::add_pin_to_an_unpinned_page, [&] { return ref_.add_pin(n); }))
           return;
         return expect(ref_.add_pin(n), model_.take(n, true), "add_pin");
       case 7:
@@ -108,8 +109,9 @@ class machine {
         return expect(ref_.unpin(n, idle_level), model_.release(n, true, level(idle_level)), "unpin");
       case 8:
         begin_operation("freeze");
+        if (misused_freeze(n)) return;
         // Only one's own references may be frozen. A sum cannot tell them from pins, the other words must not be asked.
-        if ((is_checked<Ref> || rules_.bias == 0) && n > own(false)) return;
+        if (rules_.bias == 0 && n > own(false)) return;
         return expect(ref_.freeze(n), frozen(n), "freeze");
       case 9:
       case 10:
@@ -147,12 +149,22 @@ class machine {
 
   // A checked word refuses what its documentation lists as misuse, reports it and changes nothing.
   template <class Call>
-  bool misused_take(bool nothing_held, misuse_kind kind, Call call) {
-    if (!is_checked<Ref> || (model_.alive() && !nothing_held)) return false;
+  bool misused_take(number n, bool nothing_held, misuse_kind kind, Call call) {
+    if (!is_checked<Ref> || n == 0 || (model_.alive() && !nothing_held)) return false;
     const int before = support::misuses;
     expect(call(), take_result::dead, "a misused take");
     expect(support::misuses, before + 1, "reports of a misused take");
     expect(support::last_misuse.kind, kind, "the report");
+    return true;
+  }
+
+  bool misused_freeze(number n) {
+    if (!is_checked<Ref> || !word_model{model_}.freeze(n)) return false;
+    if (n == own(false) && own(true) == 0) return false;
+    const int before = support::misuses;
+    expect(ref_.freeze(n), false, "a misused freeze");
+    expect(support::misuses, before + 1, "reports of a misused freeze");
+    expect(support::last_misuse.kind, misuse_kind::freeze_of_a_pin, "the report");
     return true;
   }
 

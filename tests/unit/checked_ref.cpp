@@ -196,9 +196,7 @@ TEST_CASE_TEMPLATE("what is taken at once may be released in parts, and in parts
     CHECK(ref.put(3) == release_result::released);
   });
   reports(misuse_kind::put_of_a_pin, [&] { CHECK(ref.put() == release_result::underflow); });
-  reports(misuse_kind::over_release, [&] {
-    CHECK(ref.unpin(5) == release_result::underflow);
-  });
+  reports(misuse_kind::over_release, [&] { CHECK(ref.unpin(5) == release_result::underflow); });
   passes([&] { CHECK(ref.unpin(4) == release_result::last); });
 }
 

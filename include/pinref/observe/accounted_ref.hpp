@@ -18,9 +18,9 @@
 ///     struct frame { pinref::accounted_ref<pinref::page_ref<>, find_accounts> word; };
 ///     std::uint64_t pinned_so_far = all_pins.totals().acquired;
 ///
-/// `Find` is called with the address of the word, and must be noexcept: after a take, while the page is held, and before
-/// a release, so it may read what the page says of itself. Whoever releases a pin that he does not hold has it called
-/// for a page that may be dying. A state that a word is constructed with is not counted.
+/// `Find` is called with the address of the word, and must be noexcept: after a take and before a release, while the
+/// page is held, so it may read what the page says of itself. Whoever releases a pin that he does not hold has it
+/// called for a page that may be dying. A state that a word is constructed with is not counted.
 ///
 /// Memory order and progress are those of the word; counting gives no order.
 

@@ -22,8 +22,9 @@
 ///     using word = pinref::page_ref<>;
 ///     #endif
 ///
-/// `Report` is called with a `misuse`; the default prints it to stderr and aborts. Memory order and progress are those of
-/// the word; the books give no order.
+/// `Report` is called with a `misuse`; the default prints it to stderr and aborts.
+///
+/// Memory order and progress are those of the word; the books give no order.
 
 #include <atomic>
 #include <cstddef>
@@ -175,10 +176,8 @@ class checked_ref : public detail::wrapped_ref<Ref> {
     while (held >= n)
       if (counter.compare_exchange_weak(held, held - n, std::memory_order_relaxed, std::memory_order_relaxed))
         return true;
-    report(load(other) != 0 ? wrong_call
-           : held != 0      ? misuse_kind::over_release
-                            : misuse_kind::use_after_death,
-           where);
+    const misuse_kind too_many = held != 0 ? misuse_kind::over_release : misuse_kind::use_after_death;
+    report(load(other) != 0 ? wrong_call : too_many, where);
     return false;
   }
 
