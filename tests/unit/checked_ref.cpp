@@ -135,6 +135,33 @@ TEST_CASE("a freeze of what are not references is reported, and the page given b
   });
 }
 
+TEST_CASE_TEMPLATE("a page that is buried is off the books, held or frozen", Layout, ALL_LAYOUTS) {
+  checked<Layout> ref;
+  ref.reset(2);
+  REQUIRE(ref.try_pin() == take_result::taken);
+  passes([&] { ref.bury(); });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.unpin() == release_result::underflow); });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.put() == release_result::underflow); });
+  passes([&] {
+    ref.reset();
+    REQUIRE(ref.freeze(1));
+    ref.bury();
+    ref.reset();
+    CHECK(ref.put() == release_result::last);
+  });
+}
+
+TEST_CASE("a wait without a thread is passed on") {
+  checked<> ref;
+  ref.reset();
+  REQUIRE(ref.try_pin() == take_result::taken);
+  CHECK_FALSE(ref.prepare_wait_until_unpinned().reached);
+  CHECK_FALSE(ref.prepare_wait_until_idle(1).reached);
+  ref.abandon_wait();
+  CHECK(ref.unpin() == release_result::released);
+  CHECK(ref.prepare_wait_until_unpinned().reached);
+}
+
 TEST_CASE("references and a pin that make up a number to freeze are told from references") {
   using layout = pinref::bias32;
   checked<layout> ref;

@@ -43,6 +43,7 @@
 
 #include "pinref/gup/gup.hpp"
 #include "pinref/gup/release.hpp"
+#include "pinref/ref/deadline.hpp"
 
 namespace pinref {
 
@@ -246,7 +247,7 @@ class owned_pins {
   // By the owner, under its lock, without which the request cannot go away before its sleeper is woken.
   void give_back() noexcept {
     // (O3) pairs with (O1): whoever pins with it next sees its pages no longer counted.
-    if (state_.exchange(empty, std::memory_order_release) == awaited) wake();
+    if (state_.exchange(empty, std::memory_order_release) == awaited) sync::wake_all(state_);
   }
   // Gives no order: the owner's lock, taken next, does.
   void await_owner() noexcept {
@@ -255,17 +256,9 @@ class owned_pins {
       const bool marked =
           state_.compare_exchange_strong(seen, awaited, std::memory_order_relaxed, std::memory_order_relaxed);
       if (!marked && seen != awaited) return;
-      sleep();
+      const auto until_given_back = sync::futex_of(state_, 0, awaited);
+      (void)sync::wait(&until_given_back, 1, deadline::never());
     }
-  }
-
-  // Where the atomics have no sleep the destructor looks again and again.
-  void sleep() noexcept {
-    if constexpr (requires { state_.wait(awaited, std::memory_order_relaxed); })
-      state_.wait(awaited, std::memory_order_relaxed);
-  }
-  void wake() noexcept {
-    if constexpr (requires { state_.notify_all(); }) state_.notify_all();
   }
 
   template <class Space>

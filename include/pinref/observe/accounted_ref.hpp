@@ -54,6 +54,7 @@ class accounted_ref : public detail::wrapped_ref<Ref> {
  public:
   using detail::wrapped_ref<Ref>::wrapped_ref;
 
+  using Ref::bury;
   using Ref::freeze;
   using Ref::get;
   using Ref::put;

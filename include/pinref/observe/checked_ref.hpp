@@ -100,6 +100,13 @@ class checked_ref : public detail::wrapped_ref<Ref> {
     if (begin(n, where)) Ref::unfreeze(n);
   }
 
+  /// Nobody holds the page any more, whoever the books name.
+  void bury() noexcept {
+    references_.store(0, std::memory_order_relaxed);
+    pins_.store(0, std::memory_order_relaxed);
+    Ref::bury();
+  }
+
   [[nodiscard]] take_result get(std::size_t n = 1, call_site where = call_site::current()) noexcept {
     if (n != 0 && load(references_) == 0 && load(pins_) == 0) {
       report(misuse_kind::use_after_death, where);

@@ -47,20 +47,38 @@ class wrapped_word : protected Ref {
   [[nodiscard]] auto pins() const noexcept { return Ref::snapshot().pins(); }
 };
 
+/// Waits without a thread, of words that have them.
 template <reference_word Ref>
-class wrapped_ref : public wrapped_word<Ref> {
+class wrapped_waits : public wrapped_word<Ref> {
  public:
   using wrapped_word<Ref>::wrapped_word;
 };
+template <reference_word Ref>
+requires requires(Ref& ref) {
+  ref.abandon_wait();
+}
+class wrapped_waits<Ref> : public wrapped_word<Ref> {
+ public:
+  using wrapped_word<Ref>::wrapped_word;
 
-/// A hot_ref is switched through its wrapper.
+  using Ref::abandon_wait;
+  using Ref::prepare_wait_until_idle;
+  using Ref::prepare_wait_until_unpinned;
+};
+
+/// The switch of a hot_ref, of which a wrapper needs to know nothing.
+template <reference_word Ref>
+class wrapped_ref : public wrapped_waits<Ref> {
+ public:
+  using wrapped_waits<Ref>::wrapped_waits;
+};
 template <reference_word Ref>
 requires requires {
   typename Ref::slots;
 }
-class wrapped_ref<Ref> : public wrapped_word<Ref> {
+class wrapped_ref<Ref> : public wrapped_waits<Ref> {
  public:
-  using wrapped_word<Ref>::wrapped_word;
+  using wrapped_waits<Ref>::wrapped_waits;
 
   using typename Ref::slots;
 
