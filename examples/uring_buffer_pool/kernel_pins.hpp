@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/pin_accounts.hpp"
 
 namespace examples::buffer_pool {
 

@@ -130,7 +130,7 @@ int main_job(const options& chosen) {
   make_file(file, nr_blocks);
 
   pool blocks{frames, nr_blocks, chosen.pins};
-  const pinref::pin_totals ours_before = reference_word::totals();
+  const pinref::pin_totals ours_before = all_pins.totals();
   const auto kernel_before = kernel_pins();
   auto disk = make_engine(chosen.engine, file.fd(), frames.data(frames.frame_at(0)), pool_size,
                           [&blocks](const transfer& job, long result) { blocks.completed(job, result); });
@@ -144,7 +144,7 @@ int main_job(const options& chosen) {
   const std::uint64_t left = empty_pool(blocks, *disk);
   disk.reset();
   const auto kernel_after = settled_kernel_pins();
-  const pinref::pin_totals ours = reference_word::totals() - ours_before;
+  const pinref::pin_totals ours = all_pins.totals() - ours_before;
   const std::uint64_t good = verify_file(file, blocks);
 
   const statistics& stats = blocks.stats;

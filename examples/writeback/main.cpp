@@ -106,7 +106,7 @@ int main_job(const command_line& chosen) {
       return corrupt;
     }
   }
-  const pinref::pin_totals totals = reference_word::totals();
+  const pinref::pin_totals totals = all_pins.totals();
   if (totals.acquired == 0 || totals.acquired != totals.released) {
     std::printf("LEAKED: %" PRIu64 " of %" PRIu64 " pins\n", totals.acquired - totals.released, totals.acquired);
     return corrupt;

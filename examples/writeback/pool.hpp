@@ -17,7 +17,13 @@
 
 namespace examples::writeback {
 
-using reference_word = pinref::accounted_ref<pinref::page_ref<>>;
+/// The pins of the whole program.
+inline constinit pinref::pin_accounts<> all_pins;
+struct find_all_pins {
+  pinref::pin_accounts<>& operator()(const void*) const noexcept { return all_pins; }
+};
+
+using reference_word = pinref::accounted_ref<pinref::page_ref<>, find_all_pins>;
 using frame_arena = pinref::basic_frame_arena<reference_word>;
 using frame = frame_arena::frame;
 

@@ -93,10 +93,12 @@ enum class migrate_result : unsigned char;
 
 // observe/
 struct pin_totals;
+template <class Sync = std_sync>
+class pin_accounts;
 struct call_site;
 struct misuse;
 enum class misuse_kind : unsigned char;
-// accounted_ref  checked_ref  abort_on_misuse
+// accounted_ref  checked_ref  abort_on_misuse  accounts_finder (concept)
 
 // host/
 enum class protection : unsigned char;

@@ -16,7 +16,7 @@
 ///     gup/      many pages of an address space   pin_user_pages, unpin_user_pages_dirty_lock
 ///     hold/     who holds                        page_ptr, page_pin, pinned_range, pin_owner
 ///     decide/   what to do about a pinned page   writeback_page, can_reuse, fork_page, break_layout, reclaim_page
-///     observe/  wrappers of page_ref that count  accounted_ref, checked_ref
+///     observe/  wrappers of page_ref that count  accounted_ref, pin_accounts, checked_ref
 ///     host/     a ready host on mmap             frame_arena, page_table
 ///
 /// When not to use it: for objects that no device touches, std::shared_ptr or an intrusive counter is enough.

@@ -48,20 +48,6 @@ struct forgetful : explored_sync {
   };
 };
 
-// A relaxed add looks first and writes afterwards.
-struct torn : explored_sync {
-  template <class T>
-  struct atomic : explorer::atomic<T> {
-    using explorer::atomic<T>::atomic;
-    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
-      if (how != std::memory_order_relaxed) return explorer::atomic<T>::fetch_add(n, how, at);
-      const T seen = this->load(how, at);
-      this->store(static_cast<T>(seen + n), how, at);
-      return seen;
-    }
-  };
-};
-
 // What should be asked by a read-modify-write is a load.
 struct asking_by_load : explored_sync {
   template <class T>

@@ -208,7 +208,7 @@ explorer::options relaxed_in(const char* header, explorer::op kind) {
 TEST_CASE("a table whose second look, or whose entry, does not order the filling is caught, and a lock that does not") {
   caught("data race", filled_anew, relaxed_in("host/page_table.hpp", explorer::op::load));
   caught("data race", filled_anew, relaxed_in("host/page_table.hpp", explorer::op::store));
-  caught("", filled_anew, relaxed_in("host/sleeping_lock.hpp", explorer::op::rmw));
+  caught("data race", filled_anew, relaxed_in("host/sleeping_lock.hpp", explorer::op::rmw));
 }
 
 }  // namespace

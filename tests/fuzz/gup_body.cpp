@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "all_pins.hpp"
 #include "bodies.hpp"
 #include "failure.hpp"
 #include "foreign_host.hpp"
@@ -19,7 +20,6 @@
 #include "pinref/hold/page_hold.hpp"
 #include "pinref/hold/pin_owner.hpp"
 #include "pinref/hold/pinned_range.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 
 namespace fuzz {
 
@@ -87,6 +87,11 @@ struct interruptible_space : support::foreign_space<Ref> {
 };
 
 template <class Ref>
+inline constexpr bool is_accounted = false;
+template <class Ref>
+inline constexpr bool is_accounted<lockable<support::accounted<Ref>>> = true;
+
+template <class Ref>
 class machine {
  public:
   using space_type = interruptible_space<Ref>;
@@ -95,7 +100,7 @@ class machine {
   using request_type = pinref::owned_pins<page, no_lock>;
 
   machine(word_rules rules, input& choices) : choices_(choices), model_(rules) {
-    if constexpr (accounted) before_ = Ref::totals();
+    if constexpr (accounted) before_ = support::all_pins.totals();
     for (std::size_t i = 0; i != nr_requests; ++i) requests_[i].emplace(owner_);
   }
 
@@ -112,7 +117,7 @@ class machine {
   }
 
  private:
-  static constexpr bool accounted = requires { Ref::totals(); };
+  static constexpr bool accounted = is_accounted<Ref>;
   static constexpr std::size_t nr_records = 4;
   static constexpr std::size_t nr_requests = 3;
   static constexpr std::size_t room = nr_pages + 4;
@@ -786,35 +791,28 @@ class machine {
       case 3:
         return defer(which);
       case 4:
-        return expect(owner_.drain(), drain(), "drain");
+        return expect(owner_.drain(), release_all(state::deferred, true).count, "drain");
       case 5:
-        return expect(owner_.unpin_all(), release_all(false), "unpin_all");
+        return expect(owner_.unpin_all(), release_all(state::held, false), "unpin_all");
       default: {
-        gup_result wanted = release_all(true);
-        wanted.count += drain();
+        gup_result wanted = release_all(state::held, true);
+        add(wanted, release_all(state::deferred, true));
         return expect(owner_.unpin_all_dirty_lock(), wanted, "unpin_all_dirty_lock");
       }
     }
   }
 
-  // The youngest request first, and of what was put off the latest.
-  gup_result release_all(bool dirty) {
-    gup_result all;
-    for (std::size_t i = nr_requests; i-- != 0;) {
-      const gup_result done = release_request(i, dirty);
-      all.count += done.count;
-      if (!done.ok()) all.reason = done.reason;
-    }
-    return all;
+  static void add(gup_result& all, const gup_result& done) {
+    all.count += done.count;
+    if (!done.ok()) all.reason = done.reason;
   }
 
-  std::size_t drain() {
-    std::size_t released = 0;
-    while (!deferred_.empty()) {
-      released += finish_request(deferred_.back(), true).count;
-      deferred_.pop_back();
-    }
-    return released;
+  // The youngest request first.
+  gup_result release_all(state from, bool dirty) {
+    gup_result all;
+    for (std::size_t i = nr_requests; i-- != 0;)
+      if (request_states_[i] == from) add(all, finish_request(i, dirty));
+    return all;
   }
 
   /// Some page locks are taken meanwhile; their pages stay pinned until the drain, unless they are dirty already.
@@ -848,7 +846,6 @@ class machine {
       owned_ -= pages.size() - kept.size();
       pages = kept;
       request_states_[which] = kept.empty() ? state::empty : state::deferred;
-      if (!kept.empty()) deferred_.push_back(which);
     }
     expect(seen, done.count, "unpin_dirty_deferred");
   }
@@ -896,7 +893,7 @@ class machine {
         acquired += each.word.acquired();
         released += each.word.released();
       }
-      const pinref::pin_totals now = Ref::totals();
+      const pinref::pin_totals now = support::all_pins.totals();
       expect(now.acquired - before_.acquired, acquired, "pins acquired");
       expect(now.released - before_.released, released, "pins released");
     }
@@ -914,7 +911,6 @@ class machine {
   owner_type owner_{limit};
   record request_records_[nr_requests];
   state request_states_[nr_requests] = {};
-  std::vector<std::size_t> deferred_;
   std::size_t owned_ = 0;
   std::optional<request_type> requests_[nr_requests];  // the last member: they release what they hold
 };
@@ -932,8 +928,7 @@ void run_gup(std::span<const std::uint8_t> bytes) {
     case 2:
       return machine<lockable<pinref::page_ref<support::split8>>>(split8_rules, choices).run();
     default:
-      return machine<lockable<pinref::accounted_ref<pinref::page_ref<support::bias16_exact>>>>(bias16_exact_rules,
-                                                                                              choices)
+      return machine<lockable<support::accounted<pinref::page_ref<support::bias16_exact>>>>(bias16_exact_rules, choices)
           .run();
   }
 }

@@ -1,10 +1,10 @@
 #include <cstdint>
 
+#include "all_pins.hpp"
 #include "bodies.hpp"
 #include "failure.hpp"
 #include "input.hpp"
 #include "layouts.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/checked_ref.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/split_ref.hpp"
@@ -28,13 +28,13 @@ inline constexpr bool is_checked<pinref::checked_ref<Ref, remember>> = true;
 template <class Ref>
 inline constexpr bool is_accounted = false;
 template <class Ref>
-inline constexpr bool is_accounted<pinref::accounted_ref<Ref>> = true;
+inline constexpr bool is_accounted<support::accounted<Ref>> = true;
 
 template <class Ref>
 class machine {
  public:
   machine(word_rules rules, input& choices) : rules_(rules), choices_(choices), model_(rules) {
-    if constexpr (is_accounted<Ref>) before_ = Ref::totals();
+    if constexpr (is_accounted<Ref>) before_ = support::all_pins.totals();
   }
 
   void run() {
@@ -71,7 +71,8 @@ class machine {
     switch (what) {
       case 0:
         begin_operation("get");
-        if (misused_take(own(false) == 0 && own(true) == 0, misuse_kind::use_after_death, [&] { return ref_.get(n); }))
+        if (misused_take(n, own(false) == 0 && own(true) == 0, misuse_kind::use_after_death,
+                         [&] { return ref_.get(n); }))
           return;
         return expect(ref_.get(n), model_.take(n, false), "get");
       case 1:
@@ -96,7 +97,7 @@ class machine {
         return expect(ref_.try_pin(n), model_.take(n, true), "try_pin");
       case 6:
         begin_operation("add_pin");
-        if (misused_take(own(true) == 0, misuse_kind::add_pin_to_an_unpinned_page, [&] { return ref_.add_pin(n); }))
+        if (misused_take(n, own(true) == 0, misuse_kind::add_pin_to_an_unpinned_page, [&] { return ref_.add_pin(n); }))
           return;
         return expect(ref_.add_pin(n), model_.take(n, true), "add_pin");
       case 7:
@@ -108,8 +109,9 @@ class machine {
         return expect(ref_.unpin(n, idle_level), model_.release(n, true, level(idle_level)), "unpin");
       case 8:
         begin_operation("freeze");
+        if (misused_freeze(n)) return;
         // Only one's own references may be frozen. A sum cannot tell them from pins, the other words must not be asked.
-        if ((is_checked<Ref> || rules_.bias == 0) && n > own(false)) return;
+        if (rules_.bias == 0 && n > own(false)) return;
         return expect(ref_.freeze(n), frozen(n), "freeze");
       case 9:
       case 10:
@@ -147,12 +149,22 @@ class machine {
 
   // A checked word refuses what its documentation lists as misuse, reports it and changes nothing.
   template <class Call>
-  bool misused_take(bool nothing_held, misuse_kind kind, Call call) {
-    if (!is_checked<Ref> || (model_.alive() && !nothing_held)) return false;
+  bool misused_take(number n, bool nothing_held, misuse_kind kind, Call call) {
+    if (!is_checked<Ref> || n == 0 || (model_.alive() && !nothing_held)) return false;
     const int before = support::misuses;
     expect(call(), take_result::dead, "a misused take");
     expect(support::misuses, before + 1, "reports of a misused take");
     expect(support::last_misuse.kind, kind, "the report");
+    return true;
+  }
+
+  bool misused_freeze(number n) {
+    if (!is_checked<Ref> || !word_model{model_}.freeze(n)) return false;
+    if (n == own(false) && own(true) == 0) return false;
+    const int before = support::misuses;
+    expect(ref_.freeze(n), false, "a misused freeze");
+    expect(support::misuses, before + 1, "reports of a misused freeze");
+    expect(support::last_misuse.kind, misuse_kind::freeze_of_a_pin, "the report");
     return true;
   }
 
@@ -193,7 +205,7 @@ class machine {
     if (model_.alive() && model_.honest()) promises();
     if constexpr (is_checked<Ref>) expect(model_.honest(), true, "every misuse refused");
     if constexpr (is_accounted<Ref>) {
-      const pinref::pin_totals now = Ref::totals();
+      const pinref::pin_totals now = support::all_pins.totals();
       expect(now.acquired - before_.acquired, model_.acquired(), "pins acquired");
       if (model_.pins_certain()) expect(now.released - before_.released, model_.released(), "pins released");
     }
@@ -230,7 +242,7 @@ void run_layout(word_rules rules, std::size_t wrapper, input& choices) {
     case 1:
       return machine<pinref::checked_ref<ref, remember>>(rules, choices).run();
     default:
-      return machine<pinref::accounted_ref<ref>>(rules, choices).run();
+      return machine<support::accounted<ref>>(rules, choices).run();
   }
 }
 

@@ -43,9 +43,9 @@ class lab {
   // impossible.
   template <class Kernel, class Model, class Undo>
   bool compare(std::string_view what, Kernel kernel, Model model, Undo undo) {
-    const pinref::pin_totals before = ref::totals();
+    const pinref::pin_totals before = all_pins.totals();
     const outcome wanted = model();
-    const pinref::pin_totals after = ref::totals();
+    const pinref::pin_totals after = all_pins.totals();
     return compare_counts(what, kernel, wanted, since(before, after), undo);
   }
   template <class Kernel, class Model>

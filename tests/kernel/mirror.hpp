@@ -16,8 +16,13 @@
 
 namespace kernel {
 
-// The kernel's arithmetic for small pages, and its two counters.
-using ref = pinref::accounted_ref<pinref::page_ref<pinref::bias32>>;
+// The kernel's arithmetic for small pages, and its two counters: of all pins, as the kernel's are.
+inline constinit pinref::pin_accounts<> all_pins;
+struct find_all_pins {
+  pinref::pin_accounts<>& operator()(const void*) const noexcept { return all_pins; }
+};
+
+using ref = pinref::accounted_ref<pinref::page_ref<pinref::bias32>, find_all_pins>;
 
 class mirror {
  public:

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "descriptor.hpp"
-#include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/pin_accounts.hpp"
 
 namespace kernel {
 

@@ -270,7 +270,7 @@ void run_random(lab& all, std::uint64_t seed, unsigned operations) {
   if (!all.rings_lacking.empty() && !all.file.lacking().empty() && !all.peer.lacking().empty())
     return all.out.skip("random operations", all.rings_lacking);
   all.out.begin("random operations");
-  const pinref::pin_totals before = ref::totals();
+  const pinref::pin_totals before = all_pins.totals();
   player one{all, seed};
   unsigned i = 0;
   while (i != operations && one.step()) i += one.what().empty() ? 0 : 1;
@@ -280,7 +280,7 @@ void run_random(lab& all, std::uint64_t seed, unsigned operations) {
     std::cout << "covered: seed " << seed << ": " << i << " operations, of which " << one.done(true)
               << " pinned all pages and " << one.done(false) << " did not" << std::endl;
   one.finish();
-  const pinref::pin_totals own = lab::since(before, ref::totals());
+  const pinref::pin_totals own = lab::since(before, all_pins.totals());
   all.out.same("pinref holds nothing at the end", own.acquired, own.released);
   all.memory.unmap(0, mirror::nr_pages);
   all.out.same("no frame of pinref is in use at the end", std::size_t{0}, all.memory.frames_in_use());

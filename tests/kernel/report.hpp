@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "facilities.hpp"
-#include "pinref/observe/accounted_ref.hpp"
+#include "pinref/observe/pin_accounts.hpp"
 
 namespace kernel {
 

@@ -234,9 +234,9 @@ void zero_page(lab& all) {
 void zero_page_of_the_default_host(lab& all) {
   const std::uintptr_t at = all.memory.at(0);
   all.memory.map_private(0, 16);
-  const pinref::pin_totals before = ref::totals();
+  const pinref::pin_totals before = all_pins.totals();
   const outcome wanted = direct_access(all.memory.space(), at, 16 * page_size, false);
-  all.out.same("pinref counts 16", lab::since(before, ref::totals()), pinref::pin_totals{16, 16});
+  all.out.same("pinref counts 16", lab::since(before, all_pins.totals()), pinref::pin_totals{16, 16});
   all.compare_counts(
       "the kernel counts none", [&] { return all.file.write(at, 16 * page_size); }, wanted, {}, lab::nothing_to_undo);
 }
@@ -255,14 +255,14 @@ void shared_file(lab& all) {
     // the kernel says EFAULT. The pins are the same: one of a page that is found present, given back at once.
     const auto refused = [&](const char* what) {
       buffer_table<small_space> table;
-      const pinref::pin_totals before = ref::totals();
+      const pinref::pin_totals before = all_pins.totals();
       all.out.same(what, outcome{EOPNOTSUPP, 0}, table.register_buffers(space, {&whole, 1}, all.merges));
       all.compare_counts(
           what,
           [&] {
             return all.rings[0].register_buffers({&whole, 1});
           },
-          {EFAULT, 0}, lab::since(before, ref::totals()), [&] { return all.forget(); });
+          {EFAULT, 0}, lab::since(before, all_pins.totals()), [&] { return all.forget(); });
     };
     refused("pinned for long, untouched");
     for (std::size_t i = 0; i != n; ++i) *reinterpret_cast<volatile char*>(all.memory.at(i)) = 1;

@@ -47,7 +47,7 @@ TEST_CASE_TEMPLATE(
           default:
             released += owner.drain();
         }
-        wrong += owner.live() > limit * nr_threads;
+        wrong += owner.live() > limit;
         std::this_thread::yield();
       }
       return;

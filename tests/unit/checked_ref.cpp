@@ -115,6 +115,118 @@ TEST_CASE_TEMPLATE("a freeze takes the references off the books, one that fails 
   });
 }
 
+TEST_CASE("a freeze of what are not references is reported, and the page given back as it was") {
+  // Where pins are not exact, one pin stands in the word as so many references.
+  using layout = pinref::bias32;
+  checked<layout> ref;
+  const std::size_t a_pin = layout::pin_bias;
+  ref.reset();
+  REQUIRE(ref.try_pin() == take_result::taken);
+  REQUIRE(ref.put() == release_result::released);
+  reports(misuse_kind::freeze_of_a_pin, [&] { CHECK_FALSE(ref.freeze(a_pin)); });
+  CHECK(ref.snapshot() == layout::of(0, 1));
+  passes([&] {
+    CHECK(ref.get() == take_result::taken);
+    CHECK_FALSE(ref.freeze(1));
+    CHECK(ref.unpin() == release_result::released);
+    REQUIRE(ref.freeze(1));
+    ref.unfreeze(3);
+    CHECK(ref.put(3) == release_result::last);
+  });
+}
+
+TEST_CASE_TEMPLATE("a page that is buried is off the books, held or frozen", Layout, ALL_LAYOUTS) {
+  checked<Layout> ref;
+  ref.reset(2);
+  REQUIRE(ref.try_pin() == take_result::taken);
+  passes([&] { ref.bury(); });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.unpin() == release_result::underflow); });
+  reports(misuse_kind::use_after_death, [&] { CHECK(ref.put() == release_result::underflow); });
+  passes([&] {
+    ref.reset();
+    REQUIRE(ref.freeze(1));
+    ref.bury();
+    ref.reset();
+    CHECK(ref.put() == release_result::last);
+  });
+}
+
+TEST_CASE("a wait without a thread is passed on") {
+  checked<> ref;
+  ref.reset();
+  REQUIRE(ref.try_pin() == take_result::taken);
+  CHECK_FALSE(ref.prepare_wait_until_unpinned().reached);
+  CHECK_FALSE(ref.prepare_wait_until_idle(1).reached);
+  ref.abandon_wait();
+  CHECK(ref.unpin() == release_result::released);
+  CHECK(ref.prepare_wait_until_unpinned().reached);
+}
+
+TEST_CASE("references and a pin that make up a number to freeze are told from references") {
+  using layout = pinref::bias32;
+  checked<layout> ref;
+  const std::size_t a_pin = layout::pin_bias;
+  ref.reset(2);
+  REQUIRE(ref.try_pin() == take_result::taken);
+  reports(misuse_kind::freeze_of_a_pin, [&] { CHECK_FALSE(ref.freeze(a_pin + 2)); });
+  CHECK(ref.unpin() == release_result::released);
+  passes([&] {
+    CHECK(ref.get(a_pin) == take_result::taken);
+    REQUIRE(ref.freeze(a_pin + 2));
+    CHECK(ref.get(0) == take_result::dead);
+    ref.unfreeze(1);
+    CHECK(ref.put() == release_result::last);
+  });
+}
+
+TEST_CASE_TEMPLATE("a call for no holders is never reported, and answers as the word itself does", Layout,
+                   ALL_LAYOUTS) {
+  checked<Layout> ref;
+  pinref::page_ref<Layout> bare;
+  const auto as_bare = [&] {
+    CHECK(ref.get(0) == bare.get(0));
+    CHECK(ref.try_get(0) == bare.try_get(0));
+    CHECK(ref.try_get_if_alive(0) == bare.try_get_if_alive(0));
+    CHECK(ref.try_pin(0) == bare.try_pin(0));
+    CHECK(ref.add_pin(0) == bare.add_pin(0));
+    CHECK(ref.put(0) == bare.put(0));
+    CHECK(ref.put(0, 1) == bare.put(0, 1));
+    CHECK(ref.unpin(0) == bare.unpin(0));
+    CHECK(ref.freeze(0) == bare.freeze(0));
+    CHECK(ref.snapshot() == bare.snapshot());
+  };
+  passes([&] {
+    as_bare();  // dead
+    ref.reset();
+    bare.reset();
+    as_bare();  // one reference
+    REQUIRE(ref.try_pin() == take_result::taken);
+    REQUIRE(bare.try_pin() == take_result::taken);
+    REQUIRE(ref.put() == release_result::released);
+    REQUIRE(bare.put() == release_result::released);
+    as_bare();  // one pin
+    CHECK(ref.unpin() == release_result::last);
+  });
+}
+
+TEST_CASE_TEMPLATE("what is taken at once may be released in parts, and in parts what is released at once", Layout,
+                   ALL_LAYOUTS) {
+  checked<Layout> ref;
+  passes([&] {
+    ref.reset(2);
+    CHECK(ref.get(3) == take_result::taken);
+    CHECK(ref.try_get(2) == take_result::taken);
+    CHECK(ref.try_pin(2) == take_result::taken);
+    CHECK(ref.add_pin(3) == take_result::taken);
+    CHECK(ref.put(4) == release_result::released);
+    CHECK(ref.unpin(1) == release_result::released);
+    CHECK(ref.put(3) == release_result::released);
+  });
+  reports(misuse_kind::put_of_a_pin, [&] { CHECK(ref.put() == release_result::underflow); });
+  reports(misuse_kind::over_release, [&] { CHECK(ref.unpin(5) == release_result::underflow); });
+  passes([&] { CHECK(ref.unpin(4) == release_result::last); });
+}
+
 TEST_CASE("each misuse has a name of its own") {
   using pinref::to_string;
   CHECK(to_string(misuse_kind::put_of_a_pin) == std::string("put of a pin"));
@@ -123,6 +235,7 @@ TEST_CASE("each misuse has a name of its own") {
   CHECK(to_string(misuse_kind::use_after_death) == std::string("use of a page nobody holds"));
   CHECK(to_string(misuse_kind::add_pin_to_an_unpinned_page) == std::string("add_pin to an unpinned page"));
   CHECK(to_string(misuse_kind::reset_of_a_live_page) == std::string("reset of a live page"));
+  CHECK(to_string(misuse_kind::freeze_of_a_pin) == std::string("freeze of a pin"));
   CHECK(to_string(static_cast<misuse_kind>(99)) == std::string("unknown"));
 }
 

@@ -16,8 +16,6 @@
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
-#include "pinref/observe/accounted_ref.hpp"
-#include "pinref/observe/checked_ref.hpp"
 
 using pinref::foll;
 using pinref::gup_error;
@@ -394,52 +392,6 @@ TEST_CASE("the page lock has one owner at a time") {
   CHECK_FALSE(page->try_lock());
   page->unlock();
   CHECK(pinref::put_page(*page) == release_result::last);
-}
-
-TEST_CASE_TEMPLATE("counted and checked, in either order, a page is taken and released by every call", Ref,
-                   pinref::accounted_ref<pinref::checked_ref<pinref::page_ref<>>>,
-                   pinref::checked_ref<pinref::accounted_ref<pinref::page_ref<>>>) {
-  pinref::basic_frame_arena<Ref> arena{1};
-  pinref::basic_page_table<Ref> space{arena, 0, 4};
-  REQUIRE(space.map(0, 4, protection::read_write));
-  const auto before = Ref::totals();
-  pinref::basic_frame<Ref>* pages[4];
-  REQUIRE(pinref::pin_user_pages_fast(space, 0, 4, foll::write, pages).ok());
-  REQUIRE(pinref::add_pin(*pages[0]) == pinref::take_result::taken);
-  CHECK(pinref::unpin_user_page(*pages[0]) == release_result::released);
-  CHECK(pinref::unpin_user_pages_dirty_lock(pages, 4, true).ok());
-  CHECK(Ref::totals().acquired - before.acquired == 5);
-  CHECK(Ref::totals().released - before.released == 5);
-}
-
-TEST_CASE_TEMPLATE("accounting: acquired minus released is the live pins, through undo, bulk and refusal", Layout,
-                   ALL_LAYOUTS) {
-  struct tag {};
-  using ref = pinref::accounted_ref<pinref::page_ref<Layout>, tag>;
-  pinref::basic_frame_arena<ref> arena{2};
-  pinref::basic_page_table<ref> space{arena, 0, 700};
-  REQUIRE(space.map(0, 16, protection::read_write));
-  const auto live = [] {
-    const pinref::pin_totals now = ref::totals();
-    return now.acquired - now.released;
-  };
-  pinref::basic_frame<ref>* pages[32];
-  REQUIRE(live() == 0);
-  CHECK(pinref::pin_user_pages_fast(space, 0, 20, foll::write, pages).count == 16);
-  CHECK(live() == 16);
-  CHECK(pinref::get_user_pages_fast(space, 0, 16, foll::write, pages).count == 16);
-  CHECK(live() == 16);
-  CHECK(pinref::release_pages(pages, 16).count == 16);
-  CHECK(pinref::pin_user_pages_fast(space, 0, 20, foll::write | foll::all, pages).count == 0);
-  CHECK(live() == 16);
-  std::size_t i = 0;
-  CHECK(pinref::get_user_pages_fast(space, 0, 16, foll::none, pages).count == 16);
-  for (; i != 16; ++i) CHECK(pinref::unpin_user_page(*pages[i]) == release_result::released);
-  CHECK(live() == 0);
-  CHECK(pages[0]->ref().unpin(5) == release_result::underflow);
-  CHECK(live() == 0);
-  CHECK(pinref::release_pages(pages, 16).count == 16);
-  CHECK(ref::totals().acquired == ref::totals().released);
 }
 
 TEST_CASE("one page of a huge one is narrowed alone, and taken away with all the others") {

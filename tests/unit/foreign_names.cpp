@@ -130,7 +130,11 @@ struct report {
   void operator()(const pinref::misuse&) const noexcept { FAIL("misuse"); }
 };
 struct checked_page : page<pinref::checked_ref<pinref::page_ref<pinref::bias64, sync>, report>> {};
-struct counted_page : page<pinref::accounted_ref<pinref::page_ref<pinref::bias64, sync>, sync>> {};
+inline constinit pinref::pin_accounts<> accounts;
+struct find_accounts {
+  pinref::pin_accounts<>& operator()(const void*) const noexcept { return accounts; }
+};
+struct counted_page : page<pinref::accounted_ref<pinref::page_ref<pinref::bias64, sync>, find_accounts>> {};
 
 template <class Page>
 struct traits {

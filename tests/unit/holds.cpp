@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "layouts.hpp"
@@ -35,7 +37,78 @@ template <class Handle>
 constexpr bool move_only = std::is_nothrow_move_constructible_v<Handle>&& std::is_nothrow_move_assignable_v<Handle> &&
                            !std::is_copy_constructible_v<Handle> && !std::is_copy_assignable_v<Handle>;
 
+// The lock of an owner, and pages that call back: what runs under that lock, and how often it is taken.
+struct watched_lock {
+  static inline bool held = false;
+  static inline int taken = 0;
+  void lock() {
+    CHECK_FALSE(held);
+    held = true;
+    ++taken;
+  }
+  void unlock() { held = false; }
+};
+
+struct calling_page {
+  pinref::page_ref<> ref{pinref::bias64::of(1)};
+  bool locked = false;
+  bool dirty = false;
+  static inline std::function<void()> on_call;
+
+  static void called() {
+    CHECK_FALSE(watched_lock::held);
+    if (on_call) on_call();
+  }
+};
+
+// Every address maps its page.
+struct calling_space {
+  using page = calling_page;
+  static constexpr std::size_t page_size = 1;
+
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < 4; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) { return {&pages[address], 0, 1}; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(std::uintptr_t, foll, Use) {
+    return gup_error::not_mapped;
+  }
+
+  page pages[4];
+};
+
+// It can be locked, but not be marked dirty.
+struct plain_page {
+  pinref::page_ref<> ref;
+};
+
 }  // namespace
+
+template <>
+struct pinref::page_traits<calling_page> {
+  static auto& ref(calling_page& p) noexcept { return p.ref; }
+  static void lock(calling_page& p) noexcept {
+    calling_page::called();
+    CHECK_FALSE(std::exchange(p.locked, true));
+  }
+  static bool try_lock(calling_page& p) noexcept { return !std::exchange(p.locked, true); }
+  static void unlock(calling_page& p) noexcept { p.locked = false; }
+  static bool dirty(calling_page& p) noexcept { return p.dirty; }
+  static void set_dirty(calling_page& p) noexcept { p.dirty = true; }
+  static void free_page(calling_page&) noexcept { calling_page::called(); }
+};
+
+template <>
+struct pinref::page_traits<plain_page> {
+  static auto& ref(plain_page& p) noexcept { return p.ref; }
+  static void lock(plain_page&) noexcept {}
+  static bool try_lock(plain_page&) noexcept { return true; }
+  static void unlock(plain_page&) noexcept {}
+  static void free_page(plain_page&) noexcept {}
+};
+
+using watched_owner = pinref::pin_owner<calling_page, watched_lock>;
+using watched_request = pinref::owned_pins<calling_page, watched_lock>;
 
 static_assert(move_only<pinref::page_ptr<frame>> && sizeof(pinref::page_ptr<frame>) <= 2 * sizeof(void*));
 static_assert(move_only<pinref::page_pin<frame>> && move_only<pinref::page_pin<frame, on_release::dirty>>);
@@ -297,4 +370,99 @@ TEST_CASE_FIXTURE(fixture, "a request that goes away while it is put off is drai
   CHECK(pages[0]->dirty());
   CHECK(owner.live() == 0);
   CHECK(pages[0]->ref().snapshot() == pinref::bias64::of(1));
+}
+
+TEST_CASE("an owner calls its host without its lock, which the host may need to make requests and end them") {
+  calling_space space;
+  calling_page* pages[4][1];
+  calling_page* extra[1];
+  watched_owner owner;
+  std::vector<watched_request*> made;
+  calling_page::on_call = [&] {
+    if (made.size() == 4) return;
+    made.push_back(new watched_request{owner});
+    CHECK(made.back()->pin_user_pages_fast(space, 3, 1, foll::write, extra).ok());
+  };
+  {
+    watched_request a{owner}, b{owner}, c{owner};
+    CHECK(a.pin_user_pages_fast(space, 0, 1, foll::write, pages[0]).ok());
+    CHECK(b.pin_user_pages_fast(space, 1, 1, foll::write, pages[1]).ok());
+    space.pages[2].locked = true;
+    CHECK(c.pin_user_pages_fast(space, 2, 1, foll::write, pages[2]).ok());
+    CHECK(c.unpin_dirty_deferred() == 0);
+    space.pages[2].locked = false;
+    SUBCASE("plainly: the last holder of each page") {
+      for (std::size_t i = 0; i != 3; ++i) (void)space.pages[i].ref.put();
+      CHECK(owner.unpin_all() == gup_result{2, gup_error::none});
+      CHECK(made.size() == 2);
+    }
+    SUBCASE("dirty, and what was put off") {
+      CHECK(owner.unpin_all_dirty_lock() == gup_result{3, gup_error::none});
+      CHECK(made.size() == 3);
+    }
+    // What came meanwhile is left to the next call.
+    CHECK(space.pages[3].ref.pins() == made.size());
+  }
+  calling_page::on_call = nullptr;
+  for (watched_request* each : made) delete each;
+  CHECK(owner.live() == 0);
+}
+
+TEST_CASE("a drain with nothing put off, and a release by the request, take no lock") {
+  calling_space space;
+  calling_page* pages[1];
+  watched_owner owner;
+  watched_request request{owner};
+  const int before = watched_lock::taken;
+  CHECK(owner.drain() == 0);
+  CHECK(request.pin_user_pages_fast(space, 0, 1, foll::write, pages).ok());
+  CHECK(request.unpin_dirty_deferred() == 1);
+  CHECK(request.pin_user_pages_fast(space, 1, 1, foll::write, pages).ok());
+  CHECK(request.unpin_dirty_lock().count == 1);
+  CHECK(owner.drain() == 0);
+  CHECK(watched_lock::taken == before);
+
+  CHECK(request.pin_user_pages_fast(space, 2, 1, foll::write, pages).ok());
+  space.pages[2].locked = true;
+  CHECK(request.unpin_dirty_deferred() == 0);
+  space.pages[2].locked = false;
+  CHECK(owner.drain() == 1);
+  CHECK(watched_lock::taken > before);
+  const int after = watched_lock::taken;
+  CHECK(owner.drain() == 0);
+  CHECK(watched_lock::taken == after);
+}
+
+TEST_CASE("an owner reports what it could not release of what was put off") {
+  calling_space space;
+  calling_page* pages[1];
+  watched_owner owner;
+  watched_request request{owner};
+  CHECK(request.pin_user_pages_fast(space, 0, 1, foll::write, pages).ok());
+  space.pages[0].locked = true;
+  CHECK(request.unpin_dirty_deferred() == 0);
+  space.pages[0].locked = false;
+  CHECK(space.pages[0].ref.unpin() == release_result::released);
+  CHECK(owner.unpin_all_dirty_lock() == gup_result{0, gup_error::underflow});
+  CHECK(owner.live() == 0);
+}
+
+TEST_CASE("the limit can be used up to the last page, by one request or by two") {
+  calling_space space;
+  calling_page* pages[2][4];
+  watched_owner owner{3};
+  watched_request first{owner}, second{owner};
+  CHECK(first.pin_user_pages_fast(space, 0, 4, foll::write, pages[0]).reason == gup_error::limit_exceeded);
+  CHECK(first.pin_user_pages_fast(space, 0, 2, foll::write, pages[0]).ok());
+  CHECK(second.pin_user_pages_fast(space, 0, 2, foll::write, pages[1]).reason == gup_error::limit_exceeded);
+  CHECK(second.pin_user_pages_fast(space, 0, 1, foll::write, pages[1]).ok());
+  CHECK(owner.live() == owner.limit());
+  CHECK(first.unpin().count + second.unpin().count == 3);
+  CHECK(first.pin_user_pages_fast(space, 0, 3, foll::write, pages[0]).ok());
+}
+
+TEST_CASE("a request of pages that can be locked, but not be marked dirty, is released plainly") {
+  pinref::pin_owner<plain_page, std::mutex> owner;
+  pinref::owned_pins<plain_page, std::mutex> request{owner};
+  CHECK(request.unpin().count == 0);
 }

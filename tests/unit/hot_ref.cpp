@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "all_pins.hpp"
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/checked_ref.hpp"
 
 // What the explorer cannot show: that a hot page is a page_ref to everybody who uses one.
@@ -27,7 +27,7 @@ using pinref::release_result;
 using pinref::take_result;
 
 static_assert(pinref::reference_word<hot_ref<>>);
-static_assert(pinref::reference_word<pinref::accounted_ref<hot_ref<>>>);
+static_assert(pinref::reference_word<support::accounted<hot_ref<>>>);
 static_assert(pinref::reference_word<pinref::checked_ref<hot_ref<>>>);
 static_assert(sizeof(hot_ref<>) <= 24);
 

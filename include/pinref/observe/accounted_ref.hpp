@@ -1,44 +1,68 @@
 #pragma once
 
 /// \file
-/// accounted_ref: a page_ref that counts pins acquired and released, as Linux's nr_foll_pin_acquired and _released do.
+/// accounted_ref: a page_ref that counts its pins in the host's pin_accounts.
 ///
-/// Counts are in pages, monotonic, spread over cache lines by thread. Acquired minus released is the number of live
-/// pins at any moment when no call is under way, undo and bulk calls included, because every path ends in this word.
+/// Every path ends in the word, undo and bulk calls included, and it does not convert to the word it wraps: so
+/// the accounts miss nothing. Which accounts is found from the word's address by `Find`, an empty type, as `free_page`
+/// finds its arena from the page: the word keeps its size.
 ///
 /// When not to use it: on pages that nobody asks about. A plain `page_ref` pays nothing.
 ///
 /// Example:
 ///
-///     using ref = pinref::accounted_ref<pinref::page_ref<>>;
-///     struct frame { ref word; };
-///     pinref::pin_totals before = ref::totals();                 // of all pages with this word
+///     inline constinit pinref::pin_accounts<> all_pins;          // the host's; one for each arena is as good
+///     struct find_accounts {
+///       pinref::pin_accounts<>& operator()(const void*) const noexcept { return all_pins; }
+///     };
+///     struct frame { pinref::accounted_ref<pinref::page_ref<>, find_accounts> word; };
+///     std::uint64_t pinned_so_far = all_pins.totals().acquired;
 ///
-/// `Tag` keeps the counts of unrelated hosts apart. Memory order: none; counts of other threads may lag.
+/// `Find` is called with the address of the word, and must be noexcept: after a take and before a release, while the
+/// page is held, so it may read what the page says of itself. Whoever releases a pin that he does not hold has it
+/// called for a page that may be dying. A state that a word is constructed with is not counted.
+///
+/// Memory order and progress are those of the word; counting gives no order.
 
-#include <atomic>
+#include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 
+#include "pinref/observe/pin_accounts.hpp"
+#include "pinref/observe/wrapped_ref.hpp"
 #include "pinref/ref/call_site.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
 
 namespace pinref {
 
-/// Pages pinned and unpinned since the program began.
-struct pin_totals {
-  std::uint64_t acquired = 0;
-  std::uint64_t released = 0;
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
+/// An empty type that finds the pin_accounts of a word from its address.
+template <class Find>
+concept accounts_finder = std::is_empty_v<Find> && requires(const void* word, std::size_t n) {
+  { Find{}(word) } noexcept;
+  { Find{}(word).add_acquired(n) } noexcept;
+  { Find{}(word).add_released(n) } noexcept;
 };
+// clang-format on
 
-template <reference_word Ref, class Tag = void>
-class accounted_ref : public Ref {
+template <reference_word Ref, accounts_finder Find>
+class accounted_ref : public detail::wrapped_ref<Ref> {
   using caller = typename detail::site_of_ref<Ref>::type;
 
  public:
-  using Ref::Ref;
+  using detail::wrapped_ref<Ref>::wrapped_ref;
+
+  using Ref::bury;
+  using Ref::freeze;
+  using Ref::get;
+  using Ref::put;
+  using Ref::put_sole;
+  using Ref::reset;
+  using Ref::try_get;
+  using Ref::try_get_if_alive;
+  using Ref::unfreeze;
 
   [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::try_pin(n)); }
   [[nodiscard]] take_result add_pin(std::size_t n = 1, [[maybe_unused]] caller where = caller::current()) noexcept {
@@ -50,46 +74,36 @@ class accounted_ref : public Ref {
 
   [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
                                      [[maybe_unused]] caller where = caller::current()) noexcept {
+    // Found first: after the release the page may be somebody else's.
+    auto& accounts = Find{}(static_cast<const void*>(this));
+    release_result result;
     if constexpr (std::is_empty_v<caller>)
-      return count_released(n, Ref::unpin(n, idle_level));
+      result = Ref::unpin(n, idle_level);
     else
-      return count_released(n, Ref::unpin(n, idle_level, where));
-  }
-
-  /// The sums over all pages of this type.
-  [[nodiscard]] static pin_totals totals() noexcept {
-    pin_totals sum;
-    for (const slot& one : slots_) {
-      sum.acquired += one.acquired.load(std::memory_order_relaxed);
-      sum.released += one.released.load(std::memory_order_relaxed);
-    }
-    return sum;
+      result = Ref::unpin(n, idle_level, where);
+    if (result != release_result::underflow) accounts.add_released(n);
+    return result;
   }
 
  private:
-  static take_result count_taken(std::size_t n, take_result result) noexcept {
-    if (result == take_result::taken) mine().acquired.fetch_add(n, std::memory_order_relaxed);
+  take_result count_taken(std::size_t n, take_result result) noexcept {
+    if (result == take_result::taken) Find{}(static_cast<const void*>(this)).add_acquired(n);
     return result;
   }
-  static release_result count_released(std::size_t n, release_result result) noexcept {
-    if (result != release_result::underflow) mine().released.fetch_add(n, std::memory_order_relaxed);
-    return result;
-  }
-
-  using counter = typename Ref::sync::template atomic<std::uint64_t>;
-  struct alignas(64) slot {
-    counter acquired{0};
-    counter released{0};
-  };
-
-  static slot& mine() noexcept {
-    thread_local const std::size_t index = next_slot_.fetch_add(1, std::memory_order_relaxed) % nr_slots;
-    return slots_[index];
-  }
-
-  static constexpr std::size_t nr_slots = 64;
-  static inline slot slots_[nr_slots];
-  static inline typename Ref::sync::template atomic<std::size_t> next_slot_{0};
 };
+
+namespace detail {
+
+/// A word that wants to know its callers still does.
+template <class Ref, class Find>
+struct site_of_ref<accounted_ref<Ref, Find>> : site_of_ref<Ref> {};
+
+struct accounts_of_nobody {
+  pin_accounts<>& operator()(const void*) const noexcept;  // never called
+};
+static_assert(sizeof(accounted_ref<page_ref<bias64>, accounts_of_nobody>) == 8 &&
+              sizeof(accounted_ref<page_ref<bias32>, accounts_of_nobody>) == 4);
+
+}  // namespace detail
 
 }  // namespace pinref
