@@ -9,7 +9,7 @@
 /// A Sync has `atomic<T>`, with the members of std::atomic, and for waiters: `event_of(address)`, the 32-bit atomic
 /// that waiters of a word at this address sleep on, as its member `ticks`; `wait(event, seen, until)`, which sleeps
 /// while that is `seen`, until then at most, and may return early; `wake(event)`, which wakes all its sleepers;
-/// and `events()`, all of them.
+/// and `events()`, all of them. It may have the operations of `flags_only`.
 ///
 /// When not to use it: directly. Name it, or your own type with the same members, as the `Sync` of a `page_ref`.
 ///
@@ -31,6 +31,7 @@
 #endif
 
 #include "pinref/ref/deadline.hpp"
+#include "pinref/ref/flags_only.hpp"
 
 namespace pinref {
 
@@ -62,7 +63,7 @@ inline constexpr long futex_call = SYS_futex;
 
 /// The C++ standard library's atomics, and futexes on Linux; elsewhere waiters poll, every 50 microseconds under an
 /// operating system, without a pause in a freestanding program.
-struct std_sync {
+struct std_sync : detail::flags_only {
   template <class T>
   using atomic = std::atomic<T>;
   using event = detail::futex_event;
