@@ -136,6 +136,49 @@ struct range_by_run : range<pinref::page_ref<>> {
   }
 };
 
+/// One page at an address, taken by `Pin` and released by a call on the page.
+template <class Pin>
+struct one_page_at {
+  area<pinref::page_ref<>> over;
+
+  one_page_at(layout pages, extent of) : over(pages, of) {}
+
+  void operator()(unsigned, std::size_t ops) {
+    for (; ops != 0; --ops) {
+      Pin::pin(over.space, over.address(over.start.next()), over.held[0]);
+      if (pinref::unpin_user_page(*over.held[0]) != pinref::release_result::released) [[unlikely]]
+        broken();
+    }
+  }
+};
+
+struct by_call {
+  using table = pinref::page_table;
+
+  BENCH_INLINE static void pin(table& space, std::uintptr_t address, table::page*& out) {
+    if (!pinref::pin_user_pages_fast(space, address, 1, pinref::foll::write, &out).ok()) [[unlikely]]
+      broken();
+  }
+};
+
+/// The same steps by hand: is the address one of the space's, look up, pin, look again, give back on a mismatch.
+struct by_steps {
+  using table = pinref::page_table;
+
+  BENCH_INLINE static void pin(table& space, std::uintptr_t address, table::page*& out) {
+    if (address % table::page_size != 0 || !space.contains(address, address + table::page_size - 1)) [[unlikely]]
+      broken();
+    const auto seen = space.lookup(address, pinref::foll::write | pinref::foll::pin);
+    if (seen.page == nullptr || pinref::try_pin_page(*seen.page) != pinref::take_result::taken) [[unlikely]]
+      broken();
+    if (!space.recheck(address, seen)) [[unlikely]] {
+      (void)pinref::unpin_user_page(*seen.page);
+      broken();
+    }
+    out = seen.page;
+  }
+};
+
 /// No addresses, no array: n pins of one folio.
 struct folio : range<pinref::page_ref<>> {
   folio(layout pages, extent of) : range(pages, of) { over.pin(), over.unpin(); }
@@ -337,6 +380,9 @@ void add_benchmarks() {
     add_range<range_by_run>(large, "bias64_by_run", layout::huge, {n});
     if (n <= area<ref_of<pinref::bias64>>::per_block) add_range<folio>(large, "bias64_folio", layout::huge, {n});
   }
+  using one_by_steps = one_page_at<by_steps>;
+  add_range<one_by_steps, one_by_steps>("one_page", "by_hand", layout::in_order, {1});
+  add_range<one_page_at<by_call>, one_by_steps>("one_page", "bias64", layout::in_order, {1});
   add_small("range_cold_512", layout::scattered, {512, std::size_t{1} << 18});
   add_dirty("dirty_clean", written::none);
   add_dirty("dirty_mixed", written::half);

@@ -1,14 +1,17 @@
-"""What a fast path costs, read from its disassembly (x86-64, -O2).
+"""What a fast path costs, read from its disassembly (x86-64), at every level of optimisation that people ship.
 
 The source holds `extern "C"` functions named check_*, each under a line that states its budget:
 
-    // codegen: locked=1 branches=1 loads=0
+    // codegen: locked=1 fetches=0 branches=1 loads=0
 
 The fast path runs from the entry to `ret`. At a conditional branch it falls through, unless only the branch leads to a
 `ret` of the same function without a call: compilers lay the likely way straight ahead and move the unlikely one out.
-Counted on it: locked instructions (`lock` prefix, or `xchg` with memory), conditional branches, and loads before the
-first locked instruction. `like=check_other` demands the same instructions, in the same order, as that function has.
-A fast path that calls or jumps to another function has no `ret` and fails.
+With -Os they do not, and the fast path of a function with locked=0 is the shortest that has none.
+
+Counted on it: locked instructions (`lock` prefix, or `xchg` with memory), those among them that fetch the old value,
+conditional branches, and loads before the first locked instruction. `like=check_other` demands the same instructions,
+in the same order, as that function has. A fast path that calls or jumps to another function has no `ret` and fails: it
+is to be inline at every level.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -22,9 +25,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from disassembly import disassemble, fast_path
+from disassembly import disassemble, fast_path, shortest_path
 
 SKIP = 77
+LEVELS = ["-O1", "-O2", "-O3", "-Os"]
+COUNTED = ["locked", "fetches", "branches", "loads"]
 BUDGET = re.compile(r'^// codegen: (.+)\nextern "C" .*?\b(check_\w+)\(', re.M)
 
 
@@ -33,9 +38,43 @@ def costs(path):
     before = path[:locks[0]] if locks else path
     return {
         "locked": len(locks),
+        "fetches": sum(instruction.fetches for instruction in path),
         "branches": sum(instruction.is_branch for instruction in path),
         "loads": sum(instruction.is_load for instruction in before),
     }
+
+
+def compiled(options, level):
+    """{function: [Instruction]} of the source."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = str(Path(folder, "code.o"))
+        subprocess.run([*options.command, "-std=c++20", level, "-fno-asynchronous-unwind-tables",
+                        "-fcf-protection=none", f"-I{options.root / 'include'}",
+                        "-c", options.source, "-o", program], check=True)
+        return disassemble(program)
+
+
+def check(name, budget, functions, level):
+    """Whether a function keeps to its budget; prints what it costs."""
+    body = functions.get(name, [])
+    never_locked = level == "-Os" and budget.get("locked") == "0"
+    path = shortest_path(body, never_locked=True) if never_locked else fast_path(body)
+    if path is None:
+        print(f"{name:<28} no way to ret within the function:")
+        print("\n".join(f"    {i.address:4x}: {i.text}" for i in body))
+        return False
+    cost = costs(path)
+    print(f"{name:<28}" + "".join(f"{cost[title]:>{len(title) + 2}}" for title in COUNTED) + f"{len(path):>14}")
+    over = [f"{key} is {cost[key]}, not {value}" for key, value in budget.items()
+            if key != "like" and cost[key] != int(value)]
+    if "like" in budget:
+        model = fast_path(functions.get(budget["like"], [])) or []
+        if [i.shape for i in path] != [i.shape for i in model]:
+            over.append(f"not the instructions of {budget['like']}")
+    if over:
+        print(f"    {', '.join(over)}; the fast path:")
+        print("\n".join(f"    {i.address:4x}: {i.text}" for i in path))
+    return not over
 
 
 def main():
@@ -55,40 +94,17 @@ def main():
     text = options.source.read_text()
     budgets = {name: dict(part.split("=") for part in budget.split()) for budget, name in BUDGET.findall(text)}
     stated = set(re.findall(r"\bcheck_\w+(?=\()", text))
-    with tempfile.TemporaryDirectory() as folder:
-        program = str(Path(folder, "code.o"))
-        subprocess.run([*options.command, "-std=c++20", "-O2", "-fno-asynchronous-unwind-tables",
-                        "-fcf-protection=none", f"-I{options.root / 'include'}",
-                        "-c", options.source, "-o", program], check=True)
-        functions = disassemble(program)
-
     passed = failed = 0
     for name in sorted(stated - set(budgets)):
         failed += 1
         print(f"{name}: no `// codegen:` line above it")
-    print(f"{'function':<28} {'locked':>7} {'branches':>9} {'loads':>6} {'instructions':>13}")
-    for name, budget in budgets.items():
-        body = functions.get(name, [])
-        path = fast_path(body)
-        if path is None:
-            failed += 1
-            print(f"{name:<28} no way to ret within the function:")
-            print("\n".join(f"    {i.address:4x}: {i.text}" for i in body))
-            continue
-        cost = costs(path)
-        print(f"{name:<28} {cost['locked']:>7} {cost['branches']:>9} {cost['loads']:>6} {len(path):>13}")
-        over = [f"{key} is {cost[key]}, not {value}" for key, value in budget.items()
-                if key != "like" and cost[key] != int(value)]
-        if "like" in budget:
-            model = fast_path(functions.get(budget["like"], [])) or []
-            if [i.shape for i in path] != [i.shape for i in model]:
-                over.append(f"not the instructions of {budget['like']}")
-        if over:
-            failed += 1
-            print(f"    {', '.join(over)}; the fast path:")
-            print("\n".join(f"    {i.address:4x}: {i.text}" for i in path))
-        else:
-            passed += 1
+    for level in LEVELS:
+        functions = compiled(options, level)
+        print(f"{level:<28}" + "".join(f"{title:>{len(title) + 2}}" for title in [*COUNTED, "instructions"]))
+        for name, budget in budgets.items():
+            good = check(name, budget, functions, level)
+            passed += good
+            failed += not good
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

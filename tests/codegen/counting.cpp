@@ -16,18 +16,21 @@ extern "C" void check_two_locked(word& a, word& b) {
   b.fetch_add(1, std::memory_order_acquire);
 }
 
+// codegen: locked=1 fetches=1 branches=0 loads=0
+extern "C" long check_fetch(word& a, long n) { return a.fetch_add(n, std::memory_order_acquire); }
+
 // xchg locks without the prefix.
-// codegen: locked=1 branches=0 loads=0
+// codegen: locked=1 fetches=1 branches=0 loads=0
 extern "C" long check_exchange(word& a) { return a.exchange(0, std::memory_order_acq_rel); }
 
-// codegen: locked=1 branches=1 loads=1
+// codegen: locked=1 fetches=0 branches=1 loads=1
 extern "C" bool check_load_first(word& a) {
   if (a.load(std::memory_order_relaxed) < 0) [[unlikely]] return false;
   a.fetch_add(1, std::memory_order_acquire);
   return true;
 }
 
-// codegen: locked=1 loads=1
+// codegen: locked=1 fetches=1 loads=1
 extern "C" bool check_compare_and_swap(word& a) {
   long now = a.load(std::memory_order_relaxed);
   do {

@@ -8,13 +8,16 @@ FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(.*?)\s*$")
 
 
+PADDING = re.compile(r"^((cs|ds|data16) +)+(?=nop)")  # prefixes that make a long one
+
+
 class Instruction:
     """Of x86-64, in AT&T order: sources first."""
 
     def __init__(self, address, text):
         self.address = address
         self.text = text
-        words = text.split(None, 1)
+        words = PADDING.sub("", text).split(None, 1)
         self.locked = words[0] == "lock"
         if self.locked:
             words = words[1].split(None, 1)
@@ -23,6 +26,11 @@ class Instruction:
         # xchg with memory locks the bus without the prefix; a register pair does not.
         if self.name.startswith("xchg") and "(" in self.operands:
             self.locked = True
+
+    @property
+    def fetches(self):
+        """Brings the old value along: an answer that the flags could have given."""
+        return self.locked and self.name.startswith(("xadd", "xchg", "cmpxchg"))
 
     @property
     def shape(self):
@@ -164,9 +172,10 @@ def fast_path(body):
     return None
 
 
-def shortest_path(body):
-    """The fewest instructions from the entry to `ret` that are locked at least once, if the function has any such."""
-    wanted = any(instruction.locked for instruction in body)
+def shortest_path(body, never_locked=False):
+    """The fewest instructions from the entry to `ret` that are locked at least once, if the function has any such; or of
+    which none is."""
+    wanted = not never_locked and any(instruction.locked for instruction in body)
     queue = deque([(0, False, ())])
     seen = set()
     while queue:
@@ -179,7 +188,7 @@ def shortest_path(body):
         locked = locked or here.locked
         if here.is_return and (locked or not wanted):
             return list(path)
-        if here.is_return or here.is_call:
+        if here.is_return or here.is_call or (never_locked and here.locked):
             continue
         if here.is_branch or here.is_jump:
             queue.append((index_of(body, here), locked, path))

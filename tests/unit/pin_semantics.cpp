@@ -258,6 +258,21 @@ TEST_CASE("longterm pins relocate pages that are not for long, with no pin of th
   }
 }
 
+TEST_CASE("a page asked for alone is relocated for a longterm pin, as one of many is") {
+  moving_space space(16);
+  space.map(0, 1, kind::transient_only);
+  moving_space::page* page = nullptr;
+  CHECK(pinref::pin_user_pages_fast(space, space.address(0), 1, foll::longterm | foll::fast_only, &page) ==
+        gup_result{0, gup_error::would_block});
+  CHECK(page == nullptr);
+  CHECK(pinref::pin_user_pages_fast(space, space.address(0), 1, foll::longterm, &page) ==
+        gup_result{1, gup_error::none});
+  CHECK(space.relocations == 1);
+  REQUIRE(page != nullptr);
+  CHECK(page->is != kind::transient_only);
+  support::release(&page, 1, true);
+}
+
 TEST_CASE_TEMPLATE(
     "a fault at the k-th step, for every step of every call, leaves what the result says and nothing else", Layout,
     ALL_LAYOUTS) {

@@ -38,18 +38,25 @@ def processor():
     return platform.machine()
 
 
-def write(root, results, compiler):
-    """Puts table and plot between the marks of README.md; the plot is docs/benchmarks.svg."""
-    def cell(workload, scheme, threads):
-        value = results.median(workload, scheme, threads)
-        return "-" if value is None else f"{value:.2f}"
+def write(root, first, others):
+    """Puts table and plot between the marks of README.md; the plot is docs/benchmarks.svg. Of other compilers than the
+    first, one row each."""
+    results = first.results
 
-    rows = [(words, [cell(workload, scheme, threads) for _, workload, threads in COLUMNS]) for scheme, words in ROWS]
+    def cells(measured, scheme):
+        values = [measured.median(workload, scheme, threads) for _, workload, threads in COLUMNS]
+        return ["-" if value is None else f"{value:.2f}" for value in values]
+
+    rows = []
+    for scheme, words in ROWS:
+        rows.append((words, cells(results, scheme)))
+        if scheme == "bias64":
+            rows += [(f"{words}, {other.kind}", cells(other.results, scheme)) for other in others]
     rows = [row for row in rows if any(text != "-" for text in row[1])]
     table = ["| | " + " | ".join(title for title, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     table += [f"| {words} | " + " | ".join(cells) + " |" for words, cells in rows]
     facts = results.facts
-    where = (f"{processor()}, {facts.get('num_cpus')} cores of a virtual machine, {compiler}, {facts.get('date', '')[:10]}. "
+    where = (f"{processor()}, {facts.get('num_cpus')} cores of a virtual machine, {first.command}, {facts.get('date', '')[:10]}. "
              "Time over that of the bare pair beside it; smaller is faster.")
     text = "\n".join(["<!-- numbers -->", where, "", *table, "",
                       "![Get and put, pin and unpin, by scheme and threads](docs/benchmarks.svg)", "",

@@ -1,4 +1,4 @@
-"""Builds the benchmarks with optimisation, runs them several times over and prints one table of ratios."""
+"""Builds the benchmarks with optimisation and every compiler, runs them several times over and prints the ratios."""
 
 import argparse
 import json
@@ -47,6 +47,8 @@ KEYS = {
     "weak_lock_t2_over_pinref": ("get_put", "std_weak_lock", 2, "over"),
     "liburcu_t1_over_pinref": ("get_put", "liburcu", 1, "over"),
     "gup_4k_vs_handwritten": ("range_4k_512", "bias64", 1, "over"),
+    "gup_1_vs_handwritten": ("one_page", "bias64", 1, "over"),
+    "dma_pinned_t1_vs_bare": ("query", "bias64", 1, "ratio"),
 }
 FACTS = ["range_pin_atomics_1_page", "range_pin_atomics_512_pages", "bytes_per_page_bias64", "bytes_per_page_bias32"]
 
@@ -76,6 +78,7 @@ COLUMNS = [
     ("one life", "1T", "one_life", 1),
     ("90 % dead", "1T", "dead_share_90", 1),
     ("90 % dead", "2T", "dead_share_90", 2),
+    ("one page", "1T", "one_page", 1),
     ("4K x 1", "1T", "range_4k_1", 1),
     ("4K x 16", "1T", "range_4k_16", 1),
     ("4K x 512", "1T", "range_4k_512", 1),
@@ -287,56 +290,93 @@ def print_notes(results, compiled):
           f"({compiled['pinref']:.2f} s, {compiled['atomic']:.2f} s)")
 
 
-def flat(results, compiled):
-    values = {key: results.median(*where) for key, where in KEYS.items()}
-    values["include_time_vs_atomic"] = compiled["ratio"]
-    values = {key: round(value, 4) for key, value in values.items() if value is not None}
-    values.update((name, int(results.facts[name])) for name in FACTS)
+class Compiler:
+    """A compiler, its build of the benchmarks and what they measured."""
+
+    def __init__(self, root, command):
+        self.command = command
+        self.kind = Path(command.split()[-1]).name
+        self.folder = root / "build" / ("bench" if self.kind == "g++" else f"bench-{self.kind}")
+        self.programs = {name: self.folder / "bench" / f"bench_{name}" for name in PROGRAMS}
+        self.results = Results()
+        self.compiled = {}
+
+    def medians(self):
+        values = {key: self.results.median(*where) for key, where in KEYS.items()}
+        values["include_time_vs_atomic"] = self.compiled["ratio"]
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def compilers(root):
+    """CXX alone, or g++ and clang++, as far as they are there."""
+    if os.environ.get("CXX"):
+        return [Compiler(root, os.environ["CXX"])]
+    found = [Compiler(root, name) for name in ("g++", "clang++") if shutil.which(name)]
+    return found or sys.exit("neither g++ nor clang++ is installed")
+
+
+def flat(first, others):
+    """The medians of the first compiler by their keys, those of clang++ beside it as clang_..."""
+    values = first.medians()
+    for other in others:
+        values.update((f"clang_{key}", value) for key, value in other.medians().items())
+        # Each is over the bare pair beside it, the same two instructions with every compiler.
+        ratios = [each.results.median(*KEYS["dma_pinned_t1_vs_bare"]) for each in (first, other)]
+        if all(ratios):
+            values["clang_dma_pinned_over_gcc"] = ratios[1] / ratios[0]
+    values = {key: round(value, 4) for key, value in values.items()}
+    values.update((name, int(first.results.facts[name])) for name in FACTS)
     return values
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="under 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians as one flat object")
     parser.add_argument("--readme", action="store_true", help="write the table and the plot of README.md")
     options = parser.parse_args()
     runs, rounds, pairs = (3, 12, 3) if options.quick else (9, 60, 9)
     begin = time.monotonic()
-    longest = 75 if options.quick else math.inf
 
-    compiler = os.environ.get("CXX") or ("g++" if shutil.which("g++") else "clang++")
-    kind = Path(compiler.split()[-1]).name
-    folder = options.root / "build" / ("bench" if kind == "g++" else f"bench-{kind}")
-    say(f"building with {compiler} in {folder.relative_to(options.root)}")
-    build(options.root, folder, compiler)
+    all_compilers = compilers(options.root)
+    longest = 75 * len(all_compilers) if options.quick else math.inf
+    for each in all_compilers:
+        say(f"building with {each.command} in {each.folder.relative_to(options.root)}")
+        build(options.root, each.folder, each.command)
 
-    programs = {name: folder / "bench" / f"bench_{name}" for name in PROGRAMS}
-    progress = Progress(runs * sum(len(names_of(program)) for program in programs.values()))
+    first, *others = all_compilers
+    # Who is faster than the peers is asked once.
+    programs = [(name, each) for name in PROGRAMS for each in all_compilers if each is first or name != "peers"]
+    progress = Progress(runs * sum(len(names_of(each.programs[name])) for name, each in programs))
     say(f"running every benchmark in {runs} processes, {rounds} rounds each")
-    results = Results()
     last = 0
     for run in range(runs):
         start = time.monotonic()
         if run > 0 and start - begin + last > longest:
             say(f"this machine is busy: {run} of {runs} processes must do")
             break
-        for program in programs.values():
-            results.add(run_program(program, rounds, progress, f"run {run + 1} of {runs}"))
+        # The compilers take turns, so that what changes while this runs changes for all of them.
+        for name, each in programs if run % 2 == 0 else reversed(programs):
+            label = f"run {run + 1} of {runs}  {each.kind}"
+            each.results.add(run_program(each.programs[name], rounds, progress, label))
         last = time.monotonic() - start
     say("compiling")
-    compiled = compile_ratio(options.root, compiler, pairs)
+    for each in all_compilers:
+        each.compiled = compile_ratio(options.root, each.command, pairs)
 
-    print_table(results, shutil.get_terminal_size((120, 24)).columns)
-    print_notes(results, compiled)
-    report = folder / "report.html"
-    report.write_text(bench_report.page(results, compiled, compiler), encoding="utf-8")
-    print(f"plots: {report}")
+    for each in all_compilers:
+        print()
+        say(each.command)
+        print_table(each.results, shutil.get_terminal_size((120, 24)).columns)
+        print_notes(each.results, each.compiled)
+        report = each.folder / "report.html"
+        report.write_text(bench_report.page(each.results, each.compiled, each.command), encoding="utf-8")
+        print(f"plots: {report}")
     if options.readme:
-        bench_readme.write(options.root, results, compiler)
+        bench_readme.write(options.root, first, others)
     if options.json:
-        options.json.write_text(json.dumps(flat(results, compiled), indent=2) + "\n")
+        options.json.write_text(json.dumps(flat(first, others), indent=2) + "\n")
         print(f"medians: {options.json}")
 
 

@@ -126,6 +126,11 @@ class walk {
     return done;
   }
 
+  /// Whether a call in this mode has nothing to do before and after its pages.
+  static constexpr bool plain =
+      !(Mode == hold::pin && (forking_space<Space> || (relocating_space<Space> && longterm_page<page>)));
+  [[nodiscard]] PINREF_FAST_PATH bool try_one(std::uintptr_t start) noexcept { return try_fast(start, pages_, 1) != 0; }
+
  private:
   using traits = page_traits<page>;
   using seen = mapping<page>;
@@ -269,7 +274,8 @@ class walk {
 };
 
 template <class Space>
-[[nodiscard]] gup_error check_range(Space& space, std::uintptr_t start, std::size_t nr_pages) noexcept {
+[[nodiscard]] PINREF_FAST_PATH gup_error check_range(Space& space, std::uintptr_t start,
+                                                     std::size_t nr_pages) noexcept {
   constexpr std::uintptr_t most = std::numeric_limits<std::uintptr_t>::max();
   if (nr_pages == 0) return gup_error::no_pages;
   if (start % Space::page_size != 0) return gup_error::misaligned;
@@ -280,18 +286,46 @@ template <class Space>
 }
 
 template <hold Mode, class Space>
-[[nodiscard]] gup_error check_call(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
-                                   typename Space::page** pages) noexcept {
+[[nodiscard]] PINREF_FAST_PATH gup_error check_call(Space& space, std::uintptr_t start, std::size_t nr_pages,
+                                                    foll flags, typename Space::page** pages) noexcept {
   const gup_error bad = pinref::check_flags(flags, Mode == hold::pin ? foll::pin : foll::get, pages != nullptr);
   return bad != gup_error::none ? bad : detail::check_range(space, start, nr_pages);
 }
 
 template <hold Mode, class Space>
+PINREF_SLOW_PATH gup_result gup_one_slow(Space& space, std::uintptr_t start, foll flags,
+                                         typename Space::page** pages) noexcept {
+  return walk<Mode, Space>(space, flags, pages).run(start, 1, false);
+}
+
+// One page of a space that neither forks nor relocates: the steps and nothing else.
+template <hold Mode, class Space>
+PINREF_FAST_PATH gup_result gup_one(Space& space, std::uintptr_t start, foll flags,
+                                    typename Space::page** pages) noexcept {
+  const gup_error bad = detail::check_call<Mode>(space, start, 1, flags, pages);
+  if (bad != gup_error::none) return {0, bad};
+  if (walk<Mode, Space>(space, flags, pages).try_one(start)) [[likely]]
+    return {1, gup_error::none};
+  return detail::gup_one_slow<Mode>(space, start, flags, pages);
+}
+
+template <hold Mode, class Space>
 gup_result gup(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags, typename Space::page** pages,
                bool fast) noexcept {
+  if constexpr (walk<Mode, Space>::plain)
+    if (fast && nr_pages == 1) return detail::gup_one<Mode>(space, start, flags, pages);
   const gup_error bad = detail::check_call<Mode>(space, start, nr_pages, flags, pages);
   if (bad != gup_error::none) return {0, bad};
   return walk<Mode, Space>(space, flags, pages).run(start, nr_pages, fast);
+}
+
+// A call takes as long as the steps of one page: who asks for just one has them laid in.
+template <hold Mode, class Space>
+PINREF_FAST_PATH gup_result gup_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                                     typename Space::page** pages) noexcept {
+  if constexpr (walk<Mode, Space>::plain)
+    if (PINREF_KNOWN(nr_pages == 1)) return detail::gup_one<Mode>(space, start, flags, pages);
+  return detail::gup<Mode>(space, start, nr_pages, flags, pages, true);
 }
 
 }  // namespace detail
@@ -305,9 +339,9 @@ gup_result get_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pag
 
 /// As get_user_pages, without a lock where the page is present. Linux: get_user_pages_fast().
 template <address_space Space>
-gup_result get_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
-                               typename Space::page** pages) noexcept {
-  return detail::gup<hold::reference>(space, start, nr_pages, flags, pages, true);
+PINREF_FAST_PATH gup_result get_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                                                typename Space::page** pages) noexcept {
+  return detail::gup_fast<hold::reference>(space, start, nr_pages, flags, pages);
 }
 
 /// Pins on the pages of a range, each taken in the slow path, while its mapping is stable. May block. With
@@ -321,9 +355,9 @@ gup_result pin_user_pages(Space& space, std::uintptr_t start, std::size_t nr_pag
 
 /// As pin_user_pages, without a lock where the page is present.
 template <address_space Space>
-gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
-                               typename Space::page** pages) noexcept {
-  return detail::gup<hold::pin>(space, start, nr_pages, flags, pages, true);
+PINREF_FAST_PATH gup_result pin_user_pages_fast(Space& space, std::uintptr_t start, std::size_t nr_pages, foll flags,
+                                                typename Space::page** pages) noexcept {
+  return detail::gup_fast<hold::pin>(space, start, nr_pages, flags, pages);
 }
 
 /// Makes the pages of a range present with the access asked for, and holds none of them: the count is how many were,

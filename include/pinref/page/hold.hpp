@@ -40,7 +40,7 @@ inline constexpr std::size_t max_at_once =
     Mode == hold::pin ? ref_of<Page>::max_pins_at_once : ref_of<Page>::max_references_at_once;
 
 template <class Page>
-[[nodiscard]] std::size_t idle_level([[maybe_unused]] Page& head) noexcept {
+[[nodiscard]] PINREF_FAST_PATH std::size_t idle_level([[maybe_unused]] Page& head) noexcept {
   if constexpr (idle_page<Page>)
     return static_cast<std::size_t>(page_traits<Page>::idle_level(head));
   else
@@ -49,7 +49,7 @@ template <class Page>
 
 /// Calls the host for what a release made of the page.
 template <class Page>
-release_result settle_release([[maybe_unused]] Page& head, release_result result) noexcept {
+PINREF_FAST_PATH release_result settle_release([[maybe_unused]] Page& head, release_result result) noexcept {
   if constexpr (freeable_page<Page>)
     if (result == release_result::last) page_traits<Page>::free_page(head);
   if constexpr (idle_page<Page>)
@@ -59,7 +59,8 @@ release_result settle_release([[maybe_unused]] Page& head, release_result result
 
 /// Takes n more holders of a head page that the caller holds in this mode already.
 template <hold Mode, class Page>
-[[nodiscard]] take_result take_held(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result take_held(Page& head, std::size_t n,
+                                                     [[maybe_unused]] site_of<Page> where) noexcept {
   if (pinref::page_immortal(head)) return take_result::taken;
   auto& ref = page_traits<Page>::ref(head);
   if constexpr (std::is_empty_v<site_of<Page>>)
@@ -70,7 +71,7 @@ template <hold Mode, class Page>
 
 /// Drops n holders of a head page, n at most max_at_once.
 template <hold Mode, class Page>
-release_result drop_head(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
+PINREF_FAST_PATH release_result drop_head(Page& head, std::size_t n, [[maybe_unused]] site_of<Page> where) noexcept {
   if (pinref::page_immortal(head)) return release_result::released;
   auto& ref = page_traits<Page>::ref(head);
   const std::size_t level = detail::idle_level(head);
@@ -82,7 +83,8 @@ release_result drop_head(Page& head, std::size_t n, [[maybe_unused]] site_of<Pag
 
 /// Drops n holders of the page, n at most max_at_once. The caller holds them, so the head cannot change.
 template <hold Mode, class Page>
-release_result drop(Page& page, std::size_t n, site_of<Page> where = site_of<Page>::current()) noexcept {
+PINREF_FAST_PATH release_result drop(Page& page, std::size_t n,
+                                     site_of<Page> where = site_of<Page>::current()) noexcept {
   return detail::drop_head<Mode>(pinref::compound_head(page), n, where);
 }
 

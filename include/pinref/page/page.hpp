@@ -24,47 +24,48 @@
 #include "pinref/page/page_traits.hpp"
 #include "pinref/ref/deadline.hpp"
 #include "pinref/ref/wait_canceller.hpp"
+#include "pinref/word/paths.hpp"
 
 namespace pinref {
 
 /// Takes n more references of a page the caller holds. Linux: get_page().
 template <host_page Page>
-[[nodiscard]] take_result get_page(Page& page, std::size_t n = 1,
-                                   detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result
+get_page(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
   return detail::take_held<hold::reference>(pinref::compound_head(page), n, where);
 }
 
 /// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not
 /// try_get_page(), which only guards against overflow.
 template <host_page Page>
-[[nodiscard]] take_result try_get_page(Page& page, std::size_t n = 1) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result try_get_page(Page& page, std::size_t n = 1) noexcept {
   return detail::take<hold::reference>(page, n);
 }
 
 /// Releases n references. Linux: put_page().
 template <host_page Page>
-[[nodiscard]] release_result put_page(Page& page, std::size_t n = 1,
-                                      detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard]] PINREF_FAST_PATH release_result
+put_page(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
   return detail::drop<hold::reference>(page, n, where);
 }
 
 /// Pins a page n times; it may be free. Linux: try_grab_folio() with FOLL_PIN.
 template <host_page Page>
-[[nodiscard]] take_result try_pin_page(Page& page, std::size_t n = 1) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result try_pin_page(Page& page, std::size_t n = 1) noexcept {
   return detail::take<hold::pin>(page, n);
 }
 
 /// Pins a page n times more that the caller has pinned. Linux: folio_add_pins().
 template <host_page Page>
-[[nodiscard]] take_result add_pin(Page& page, std::size_t n = 1,
-                                  detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard]] PINREF_FAST_PATH take_result
+add_pin(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
   return detail::take_held<hold::pin>(pinref::compound_head(page), n, where);
 }
 
 /// Releases one pin. Linux: unpin_user_page().
 template <host_page Page>
-[[nodiscard]] release_result unpin_user_page(Page& page,
-                                             detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard]] PINREF_FAST_PATH release_result
+unpin_user_page(Page& page, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
   return detail::drop<hold::pin>(page, 1, where);
 }
 
@@ -84,14 +85,14 @@ template <host_page Page>
 /// write-protect the mapping, ask, and either the pinner is seen or it sees the mapping gone. Linux:
 /// folio_maybe_dma_pinned(), which needs a full barrier before it.
 template <host_page Page>
-[[nodiscard]] bool page_dma_pinned(Page& page) noexcept {
+[[nodiscard]] PINREF_FAST_PATH bool page_dma_pinned(Page& page) noexcept {
   Page& head = pinref::compound_head(page);
   return !pinref::page_immortal(head) && page_traits<Page>::ref(head).dma_pinned();
 }
 
 /// The same by a plain load, for scanners and statistics: nothing may be concluded from false.
 template <host_page Page>
-[[nodiscard]] bool page_dma_pinned_hint(Page& page) noexcept {
+[[nodiscard]] PINREF_FAST_PATH bool page_dma_pinned_hint(Page& page) noexcept {
   Page& head = pinref::compound_head(page);
   return !pinref::page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
 }

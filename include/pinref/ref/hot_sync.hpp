@@ -77,7 +77,9 @@ struct hot_sync : std_sync {
   static constexpr unsigned max_threads = detail::number_pool<std_sync>::size;
 
 #if __STDC_HOSTED__
-  [[nodiscard]] PINREF_FAST_PATH static unsigned thread_number() noexcept { return number_; }
+  [[nodiscard]] PINREF_FAST_PATH static unsigned thread_number() noexcept {
+    return number_;
+  }
 
   PINREF_SLOW_PATH static unsigned enroll() noexcept {
     if (number_ == not_enrolled) {
@@ -87,8 +89,12 @@ struct hot_sync : std_sync {
     return number_;
   }
 #else
-  [[nodiscard]] static unsigned thread_number() noexcept { return pool::none; }
-  static unsigned enroll() noexcept { return pool::none; }
+  [[nodiscard]] static unsigned thread_number() noexcept {
+    return pool::none;
+  }
+  static unsigned enroll() noexcept {
+    return pool::none;
+  }
 #endif
 
   PINREF_FAST_PATH static void light_barrier() noexcept {

@@ -81,13 +81,13 @@ class page_ref {
 
   /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux:
   /// folio_ref_add().
-  [[nodiscard]] take_result get(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return word_.take_held(references(n));
   }
 
   /// Takes n references of a page that may be dying or dead. Order: acquire. Linux: folio_try_get().
-  [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result try_get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return word_.take(references(n));
   }
@@ -101,7 +101,7 @@ class page_ref {
 
   /// Releases n references. Order: release; acquire for the caller that gets `last`. `idle_level` 1 is for a page whose
   /// owner never puts its own reference: `idle` then says that only that one is left. Linux: folio_put_refs().
-  [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n - 1 >= max_references_at_once) return refused(n, idle_level);
     return word_.release(references(n), references(idle_level));
   }
@@ -114,20 +114,20 @@ class page_ref {
 
   /// Takes n pins of a page that may be dying or dead. Order: acquire, so that a look at the mapping after it is
   /// decisive against an unmapper that asks dma_pinned(). Linux: try_grab_folio_fast() with FOLL_PIN.
-  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result try_pin(std::size_t n = 1) noexcept {
     if (n > max_pins_at_once) return take_result::overflow;
     return word_.take(pins(n));
   }
 
   /// Pins a page n times more. Precondition: the caller has it pinned. Order: none needed, none given. Linux:
   /// folio_add_pins().
-  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result add_pin(std::size_t n = 1) noexcept {
     if (n > max_pins_at_once) return take_result::overflow;
     return word_.take_held(pins(n));
   }
 
   /// Releases n pins. Order and results as put. Linux: unpin_user_folio().
-  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n - 1 >= max_pins_at_once) return refused(n, idle_level);
     return word_.release(pins(n), references(idle_level));
   }
@@ -152,10 +152,10 @@ class page_ref {
   /// Is the page pinned? Never false for a pinned page; `layout::exact_pins` says whether true is certain too. The
   /// question is a read-modify-write (acquire and release): clear or write-protect the mapping first, then ask, and a
   /// pinner either is seen here or sees the mapping changed. Linux: folio_maybe_dma_pinned() behind a full barrier.
-  [[nodiscard]] bool dma_pinned() noexcept { return Layout{word_.load_ordered()}.maybe_pinned(); }
+  [[nodiscard]] PINREF_FAST_PATH bool dma_pinned() noexcept { return Layout{word_.load_ordered()}.maybe_pinned(); }
 
   /// The same by a plain load, for scanners and statistics. Nothing may be concluded from false.
-  [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
+  [[nodiscard]] PINREF_FAST_PATH bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
   /// Has the page at most n holders, pins counted by their bias? A read-modify-write to decide on, as dma_pinned() is.
   /// Linux: dax_page_is_idle().

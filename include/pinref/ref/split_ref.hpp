@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "pinref/ref/page_ref.hpp"
+#include "pinref/word/paths.hpp"
 #include "pinref/word/split_layout.hpp"
 
 namespace pinref {
@@ -44,12 +45,12 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     holders_.start(static_cast<Word>(n));
   }
 
-  [[nodiscard]] take_result get(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return holders_.take_held(static_cast<Word>(n));
   }
 
-  [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result try_get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
     return holders_.take(static_cast<Word>(n));
   }
@@ -59,7 +60,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     return holders_.take_if_alive(static_cast<Word>(n));
   }
 
-  [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH release_result put(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n - 1 >= max_references_at_once) return refused(n, idle_level);
     return holders_.release(static_cast<Word>(n), static_cast<Word>(idle_level));
   }
@@ -68,20 +69,20 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     return holders_.release_sole(static_cast<Word>(idle_level));
   }
 
-  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result try_pin(std::size_t n = 1) noexcept {
     if (const take_result held = try_get(n); held != take_result::taken) return held;
     // (S1) pairs with (S3): a look at the mapping after the pin is decisive against an unmapper that asks dma_pinned().
     pins_.fetch_add(static_cast<Word>(n), std::memory_order_acquire);
     return take_result::taken;
   }
 
-  [[nodiscard]] take_result add_pin(std::size_t n = 1) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result add_pin(std::size_t n = 1) noexcept {
     if (const take_result held = get(n); held != take_result::taken) return held;
     pins_.fetch_add(static_cast<Word>(n), std::memory_order_relaxed);
     return take_result::taken;
   }
 
-  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH release_result unpin(std::size_t n = 1, std::size_t idle_level = 0) noexcept {
     if (n - 1 >= max_pins_at_once) return refused(n, idle_level);
     const Word count = static_cast<Word>(n);
     // (S2) pairs with (S3), (S4): who finds the page unpinned sees what the device's owner did with it.
@@ -107,11 +108,15 @@ class page_ref<split_layout<Word, Takers>, Sync> {
   void unfreeze(std::size_t n) noexcept { holders_.start(static_cast<Word>(n)); }
   void bury() noexcept { holders_.bury(); }
 
-  [[nodiscard]] bool dma_pinned() noexcept {
+  [[nodiscard]] PINREF_FAST_PATH bool dma_pinned() noexcept {
     // (S3) pairs with (S1), (S2): as a read-modify-write it comes before a pin or sees it.
-    return pins_.fetch_add(0, std::memory_order_acq_rel) != 0;
+    constexpr auto order = std::memory_order_acq_rel;
+    if constexpr (requires { Sync::load_by_rmw(pins_, order); })
+      return Sync::load_by_rmw(pins_, order) != 0;
+    else
+      return pins_.fetch_add(0, order) != 0;
   }
-  [[nodiscard]] bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
+  [[nodiscard]] PINREF_FAST_PATH bool dma_pinned_hint() const noexcept { return snapshot().maybe_pinned(); }
 
   [[nodiscard]] bool idle(std::size_t n) noexcept { return at_most(n)(holders_.load_ordered()); }
 

@@ -16,6 +16,7 @@
 ///   in the order given, each from then on noticing a wake-up; until it is woken, or until the deadline, or for
 ///   `at_most` nanoseconds. May return early. Says how it ended, see `sleep_result`;
 /// - `wake_all(atomic)`, `wake_one(atomic)`: wake those that sleep on the first futex of it.
+/// It may have the operations of `flags_only`.
 ///
 /// When not to use it: directly. Name it, or your own type with the same members, as the `Sync` of a `page_ref`.
 ///
@@ -43,6 +44,7 @@
 #endif
 
 #include "pinref/ref/deadline.hpp"
+#include "pinref/ref/flags_only.hpp"
 
 namespace pinref {
 
@@ -60,7 +62,7 @@ namespace detail {
 
 /// Futexes of one process, or of all that share the memory.
 template <bool Shared>
-struct futex_sync {
+struct futex_sync : flags_only {
   template <class T>
   using atomic = std::atomic<T>;
 

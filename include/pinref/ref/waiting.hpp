@@ -56,8 +56,8 @@ class waiter {
 
   /// Sleeps on the ticket. Afterwards as over().
   [[nodiscard]] wait_result sleep(const wait_ticket<Sync>& on) noexcept {
-    // Under traffic the word never has the value that was seen, or every release wakes for the next one to mark it: then
-    // time has to pass, or this would be a spin.
+    // Under traffic the word never has the value that was seen, or every release wakes for the next one to mark it:
+    // then time has to pass, or this would be a spin.
     const bool restless = looks_in_vain_ == patience;
     looks_in_vain_ = restless ? 0 : looks_in_vain_ + 1;
     typename Sync::futex futexes[3] = {};

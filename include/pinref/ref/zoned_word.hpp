@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include "pinref/ref/deadline.hpp"
+#include "pinref/ref/flags_only.hpp"
 #include "pinref/ref/wait_canceller.hpp"
 #include "pinref/ref/waiting.hpp"
 #include "pinref/word/paths.hpp"
@@ -47,10 +48,14 @@ class zoned_word {
 
   /// The word as it stands, as a read-modify-write: a taker that this does not see sees, after its take, whatever the
   /// caller wrote before. Precondition of deciding on an answer.
-  [[nodiscard]] word_type load_ordered() noexcept {
+  [[nodiscard]] PINREF_FAST_PATH word_type load_ordered() noexcept {
     // (R7) pairs with (R1), (R2), (R3), (R8): a take ordered after this reads what was written before it; a
     // release seen here shows what its holder wrote.
-    return word_.fetch_add(0, std::memory_order_acq_rel);
+    constexpr auto order = std::memory_order_acq_rel;
+    if constexpr (requires { Sync::load_by_rmw(word_, order); })
+      return Sync::load_by_rmw(word_, order);
+    else
+      return word_.fetch_add(0, order);
   }
 
   /// Begins a life with n holders. Precondition: the word is dead or frozen and the caller is its only owner. Adds of
@@ -74,11 +79,10 @@ class zoned_word {
   }
 
   /// Adds `delta` holders. Wait-free while the page lives. `delta` is at most `Zones::max_delta`.
-  [[nodiscard]] take_result take(word_type delta) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH take_result take(word_type delta) noexcept {
     // (R1) pairs with (R5), (R7): what follows a take sees the page of this life, and the entry as it was
     // write-protected.
-    const word_type old = word_.fetch_add(delta, std::memory_order_acquire);
-    if (Zones::troubled(static_cast<word_type>(old + delta))) [[unlikely]]
+    if (add(delta, std::memory_order_acquire)) [[unlikely]]
       return resolve_take(delta);
     return take_result::taken;
   }
@@ -100,20 +104,25 @@ class zoned_word {
   }
 
   /// As take, for a caller that holds the page already, which gives it all the order it needs.
-  [[nodiscard]] take_result take_held(word_type delta) noexcept {
-    const word_type old = word_.fetch_add(delta, std::memory_order_relaxed);
-    if (Zones::troubled(static_cast<word_type>(old + delta))) [[unlikely]]
+  [[nodiscard]] PINREF_FAST_PATH take_result take_held(word_type delta) noexcept {
+    if (add(delta, std::memory_order_relaxed)) [[unlikely]]
       return resolve_take(delta);
     return take_result::taken;
   }
 
   /// Subtracts `delta` holders and says what that made of the page; `idle_level` is 0, or 1 for a page whose owner's
   /// own reference never goes. Touches the word after giving up the holders: words must be type-stable.
-  [[nodiscard]] release_result release(word_type delta, word_type idle_level) noexcept {
+  [[nodiscard]] PINREF_FAST_PATH release_result release(word_type delta, word_type idle_level) noexcept {
     // (R3) pairs with (R4), (R6), (R7), (R8), (R9), (R10): what the holder did with the page happens before it is
     // freed, reused, or reported as free of holders.
-    const word_type old = word_.fetch_sub(delta, std::memory_order_release);
-    const word_type left = static_cast<word_type>(old - delta);
+    constexpr auto order = std::memory_order_release;
+    if constexpr (requires { Sync::sub_negative(word_, delta, order); })
+      if (idle_level == 0) {
+        if (Sync::sub_negative(word_, delta, order)) [[unlikely]]
+          return resolve_release(delta, 0);
+        return release_result::released;
+      }
+    const word_type left = static_cast<word_type>(word_.fetch_sub(delta, order) - delta);
     if (Zones::troubled(left)) [[unlikely]]
       return resolve_release(delta, idle_level);
     return idle_level != 0 && left == Zones::live(1) ? release_result::idle : release_result::released;
@@ -216,6 +225,14 @@ class zoned_word {
   static_assert(atomic::is_always_lock_free, "pinref: the reference word must be lock-free on this target");
 
   static constexpr unsigned nr_futexes = Sync::template nr_futexes<word_type>;
+
+  // Adds and says whether there is trouble, by the flags of the add where the Sync can.
+  [[nodiscard]] PINREF_FAST_PATH bool add(word_type delta, std::memory_order order) noexcept {
+    if constexpr (requires { Sync::add_negative(word_, delta, order); })
+      return Sync::add_negative(word_, delta, order);
+    else
+      return Zones::troubled(static_cast<word_type>(word_.fetch_add(delta, order) + delta));
+  }
 
   PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
     for (;;) {
