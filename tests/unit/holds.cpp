@@ -66,11 +66,11 @@ struct calling_space {
   using page = calling_page;
   static constexpr std::size_t page_size = 1;
 
-  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const { return last < 4; }
-  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) { return {&pages[address], 0, 1}; }
-  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const { return true; }
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t last) const noexcept { return last < 4; }
+  [[nodiscard]] pinref::mapping<page> lookup(std::uintptr_t address, foll) noexcept { return {&pages[address], 0, 1}; }
+  [[nodiscard]] bool recheck(std::uintptr_t, const pinref::mapping<page>&) const noexcept { return true; }
   template <class Use>
-  [[nodiscard]] gup_error fault_in(std::uintptr_t, foll, Use) {
+  [[nodiscard]] gup_error fault_in(std::uintptr_t, foll, Use) noexcept {
     return gup_error::not_mapped;
   }
 
