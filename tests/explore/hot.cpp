@@ -26,9 +26,9 @@ struct hot_sync : explored_sync {
   static void pause() noexcept { explorer_sync::pause(); }
 };
 
-template <class Sync = hot_sync, unsigned Slots = 2>
+template <class Sync = hot_sync, unsigned Slots = 2, class Layout = pinref::bias64>
 struct page : freed_once {
-  using ref_type = pinref::hot_ref<pinref::bias64, Sync, Slots>;
+  using ref_type = pinref::hot_ref<Layout, Sync, Slots>;
 
   page() {
     ref.reset();
@@ -321,53 +321,32 @@ struct folding : hot_sync {
 };
 
 template <class Sync, unsigned Slots>
-auto& make_small(execution& x) {
-  struct small : freed_once {
-    using ref_type = pinref::hot_ref<layout16, Sync, Slots>;
-    small() {
-      ref.reset();
-      check(ref.make_hot(counts), "made hot");
-    }
-    // Before the threads start.
-    void pinned_by(unsigned thread, std::size_t n) {
-      folding::instead_of = thread - 1;
-      check(ref.try_pin(n) == taken, "there is room");
-      folding::instead_of = folding::nobody;
-    }
-    void unpinned_by(unsigned thread, std::size_t n) {
-      folding::instead_of = thread - 1;
-      (void)ref.unpin(n);
-      folding::instead_of = folding::nobody;
-    }
-    void ends_with(std::size_t pins) {
-      check(ref.snapshot() == layout16::of(1, static_cast<std::uint16_t>(pins)), "nothing is lost");
-      check(ref.make_exact() == release_result::released, "its owner still holds it");
-      check(ref.snapshot() == layout16::of(1, static_cast<std::uint16_t>(pins)), "nothing is lost");
-    }
-    void retire() {
-      use();
-      check(ref.make_exact() == release_result::released, "its owner still holds it");
-      released(ref.put());
-    }
-    ref_type ref;
-    typename Sync::threads threads;
-    typename ref_type::slots counts{threads};
-    typename Sync::template atomic<int> entry{1};
-  };
-  folding::instead_of = folding::nobody;
-  small& p = x.make<small>();
-  x.name(p, "page");
-  x.name(p.ref, "ref");
-  x.name(p.counts, "slots");
-  x.name(p.data, "data");
-  x.name(p.entry, "entry");
-  return p;
-}
+struct small : page<Sync, Slots, layout16> {
+  small() { folding::instead_of = folding::nobody; }
+
+  // Before the threads start; 0 is nobody's.
+  void pinned_by(unsigned thread, std::size_t n) {
+    folding::instead_of = thread - 1;
+    check(this->ref.try_pin(n) == taken, "there is room");
+    folding::instead_of = folding::nobody;
+  }
+  void unpinned_by(unsigned thread, std::size_t n) {
+    folding::instead_of = thread - 1;
+    (void)this->ref.unpin(n);
+    folding::instead_of = folding::nobody;
+  }
+
+  void ends_with(std::uint16_t pins) {
+    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+    check(this->ref.make_exact() == release_result::released, "its owner still holds it");
+    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+  }
+};
 
 // A thread that has taken much moves it into the word, while another asks, switches, freezes.
 template <class Sync = folding>
 void folds_takes_beside_a_question(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(1, 4);
   x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
   x.thread([&p] { check(p.ref.dma_pinned(), "pinned all the time"); });
@@ -378,7 +357,7 @@ void folds_takes_beside_a_question(execution& x) {
 // One that has released much.
 template <class Sync = folding>
 void folds_releases_beside_a_question(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(0, 7);
   p.unpinned_by(1, 4);
   x.thread([&p] { (void)p.ref.unpin(2); });
@@ -390,7 +369,7 @@ void folds_releases_beside_a_question(execution& x) {
 // Both, and the pin that there is all the time passes from one to the other.
 template <class Sync = folding>
 void folds_on_both_sides(execution& x) {
-  auto& p = make_small<Sync, 2>(x);
+  auto& p = make<small<Sync, 2>>(x);
   p.pinned_by(1, 2);
   p.pinned_by(0, 1);
   p.unpinned_by(2, 2);
@@ -403,7 +382,7 @@ void folds_on_both_sides(execution& x) {
 
 template <class Sync = folding>
 void folds_on_both_sides_of_a_question(execution& x) {
-  auto& p = make_small<Sync, 2>(x);
+  auto& p = make<small<Sync, 2>>(x);
   p.pinned_by(1, 2);
   p.pinned_by(0, 2);
   p.unpinned_by(2, 2);
@@ -416,7 +395,7 @@ void folds_on_both_sides_of_a_question(execution& x) {
 
 template <class Sync = folding>
 void folds_beside_a_switch(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(1, 4);
   x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
   x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
@@ -427,7 +406,7 @@ void folds_beside_a_switch(execution& x) {
 // The add after the fold may be late, for the first switch or the second.
 template <class Sync = folding>
 void folds_there_and_back(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(1, 4);
   x.thread([&p] {
     check(p.ref.try_pin() == taken, "there is room");
@@ -444,7 +423,7 @@ void folds_there_and_back(execution& x) {
 // While another is late: its slot is another, and its add goes where the switch says.
 template <class Sync = folding>
 void folds_beside_a_latecomer(execution& x) {
-  auto& p = make_small<Sync, 2>(x);
+  auto& p = make<small<Sync, 2>>(x);
   p.pinned_by(1, 2);
   x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
   x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
@@ -455,7 +434,7 @@ void folds_beside_a_latecomer(execution& x) {
 
 template <class Sync = folding>
 void folds_takes_beside_a_freeze(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(1, 4);
   x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
   x.thread([&p] { check(!p.ref.freeze(1), "pinned all the time"); });
@@ -466,7 +445,7 @@ void folds_takes_beside_a_freeze(execution& x) {
 // Pins that another thread released are moved, and the one that is taken then is seen, or sees the page unmapped.
 template <class Sync = folding>
 void folds_beside_an_unmapper(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(1, 4);
   p.unpinned_by(0, 4);
   x.thread([&p] { pin_and_look(p); });
@@ -476,7 +455,7 @@ void folds_beside_an_unmapper(execution& x) {
 // Its holder freezes the page, or is not alone; what other holders did is seen.
 template <class Sync = folding>
 void folds_beside_a_freeze(execution& x) {
-  auto& p = make_small<Sync, 1>(x);
+  auto& p = make<small<Sync, 1>>(x);
   p.pinned_by(0, 5);
   p.unpinned_by(1, 4);
   x.thread([&p] {
@@ -621,9 +600,9 @@ struct unasked : folding {
         return explorer::atomic<T>::compare_exchange_strong(seen, desired, success, failure, at);
       return inside[explorer::self()] = true;
     }
-    T fetch_sub(T n, std::memory_order order, explorer::place at = {}) noexcept {
+    T fetch_sub(T n, std::memory_order how, explorer::place at = {}) noexcept {
       if (std::is_same_v<T, std::uint32_t> && std::exchange(inside[explorer::self()], false)) return n;
-      return explorer::atomic<T>::fetch_sub(n, order, at);
+      return explorer::atomic<T>::fetch_sub(n, how, at);
     }
   };
 };
@@ -636,17 +615,17 @@ struct belated : folding {
   template <class T>
   struct atomic : explorer::atomic<T> {
     using explorer::atomic<T>::atomic;
-    T fetch_add(T n, std::memory_order order, explorer::place at = {}) noexcept {
+    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
       if constexpr (std::is_same_v<T, std::uint16_t>)
-        if (order == std::memory_order_relaxed) {
+        if (how == std::memory_order_relaxed) {
           word[explorer::self()] = this;
           delta[explorer::self()] = n;
           return 0;
         }
-      return explorer::atomic<T>::fetch_add(n, order, at);
+      return explorer::atomic<T>::fetch_add(n, how, at);
     }
-    T fetch_sub(T n, std::memory_order order, explorer::place at = {}) noexcept {
-      const T old = explorer::atomic<T>::fetch_sub(n, order, at);
+    T fetch_sub(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      const T old = explorer::atomic<T>::fetch_sub(n, how, at);
       if (std::is_same_v<T, std::uint32_t> && word[explorer::self()] != nullptr)
         std::exchange(word[explorer::self()], nullptr)
             ->fetch_add(delta[explorer::self()], std::memory_order_relaxed, at);
@@ -664,8 +643,8 @@ TEST_CASE("hot: a fold outside the switch hides a pin, or is counted twice, and 
 }
 
 TEST_CASE("hot: without either barrier a hold is lost, and a pinner and an unmapper both unaware") {
-  caught("", switched_under_one<no_heavy_barrier, 1>);
-  caught("", switched_under_one<no_light_barrier, 1>);
+  caught("freed at last", switched_under_one<no_heavy_barrier, 1>);
+  caught("freed at last", switched_under_one<no_light_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_heavy_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_light_barrier, 1>);
 }
@@ -682,8 +661,8 @@ TEST_CASE("hot: one number for two threads is caught") {
 }
 
 TEST_CASE("hot: a switch that does not look for latecomers is caught, and a latecomer that does not look") {
-  caught("", switched_under_one<deaf, 1>);
-  caught("", switched_under_one<hasty, 1>);
+  caught("freed at last", switched_under_one<deaf, 1>);
+  caught("a rightful release is not refused", switched_under_one<hasty, 1>);
 }
 
 }  // namespace
