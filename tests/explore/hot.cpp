@@ -309,7 +309,7 @@ void looked_at(execution& x) {
 
 // A small word, of which two pins fit in each of two slots, or four in one. The body can take and release for a thread
 // to come, so that this one finds its slot full.
-using layout16 = pinref::bias_layout<std::uint16_t, 8, 2>;
+using layout16 = pinref::bias_layout<std::uint16_t, 8, 1>;
 
 struct folding : hot_sync {
   static constexpr unsigned nobody = ~0u;
@@ -358,12 +358,12 @@ void folds_takes_beside_a_question(execution& x) {
 template <class Sync = folding>
 void folds_releases_beside_a_question(execution& x) {
   auto& p = make<small<Sync, 1>>(x);
-  p.pinned_by(0, 7);
+  p.pinned_by(0, 8);
   p.unpinned_by(1, 4);
   x.thread([&p] { (void)p.ref.unpin(2); });
   x.thread([&p] { check(p.ref.dma_pinned(), "pinned all the time"); });
   x.join();
-  p.ends_with(1);
+  p.ends_with(2);
 }
 
 // Both, and the pin that there is all the time passes from one to the other.
