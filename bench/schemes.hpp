@@ -142,8 +142,9 @@ struct hot {
     if (!ref.make_hot(counts)) broken();
   }
 
+  static inline constinit pinref::hot_threads threads;
   pinref::hot_ref<> ref;
-  pinref::hot_ref<>::slots counts;
+  pinref::hot_ref<>::slots counts{threads};
 };
 
 }  // namespace bench

@@ -47,6 +47,7 @@ template <class Sync>
 struct wait_ticket;
 template <class Layout = bias64, class Sync = std_sync>
 class page_ref;
+class hot_threads;
 struct hot_sync;
 template <class Layout = bias64, class Sync = hot_sync, unsigned Threads = 64>
 class hot_ref;

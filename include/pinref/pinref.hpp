@@ -27,8 +27,9 @@
 ///     pinref::page_ref<> ref;
 ///     ref.reset();
 ///
-/// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI. This header is the
-/// core. observe/ and host/ print, map memory and lock; their headers are included by name.
+/// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI; but hot pages have a
+/// short lock, and a thread's first use of one may allocate. This header is the core. observe/ and host/ print, map
+/// memory and lock; their headers are included by name.
 
 #include "pinref/decide/copy_on_write.hpp"
 #include "pinref/decide/layout_break.hpp"
@@ -50,6 +51,7 @@
 #include "pinref/page/page_traits.hpp"
 #include "pinref/ref/hot_ref.hpp"
 #include "pinref/ref/hot_sync.hpp"
+#include "pinref/ref/hot_threads.hpp"
 #include "pinref/ref/page_ref.hpp"
 #include "pinref/ref/reference_word.hpp"
 #include "pinref/word/result.hpp"

@@ -1,6 +1,8 @@
 // A hot page: threads count for themselves while others make it exact, hot again, ask, freeze and free.
 
 #include <array>
+#include <type_traits>
+#include <utility>
 
 #include "pinref/ref/hot_ref.hpp"
 #include "protocol.hpp"
@@ -14,17 +16,19 @@ using pinref::release_result;
 
 // T1 and T2 have a number, the body and T3 do not: they use the shared word.
 struct hot_sync : explored_sync {
-  static unsigned thread_number() noexcept { return explorer::self() - 1; }
-  static unsigned enroll() noexcept { return thread_number(); }
+  struct threads {
+    unsigned number() const noexcept { return explorer::self() - 1; }
+    unsigned enroll() const noexcept { return number(); }
+  };
   static bool has_heavy_barrier() noexcept { return true; }
   static void light_barrier() noexcept { explorer::light_barrier(); }
   static void heavy_barrier() noexcept { explorer::heavy_barrier(); }
   static void pause() noexcept { explorer_sync::pause(); }
 };
 
-template <class Sync = hot_sync, unsigned Slots = 2>
+template <class Sync = hot_sync, unsigned Slots = 2, class Layout = pinref::bias64>
 struct page : freed_once {
-  using ref_type = pinref::hot_ref<pinref::bias64, Sync, Slots>;
+  using ref_type = pinref::hot_ref<Layout, Sync, Slots>;
 
   page() {
     ref.reset();
@@ -39,7 +43,8 @@ struct page : freed_once {
   }
 
   ref_type ref;
-  typename ref_type::slots counts;
+  typename Sync::threads threads;
+  typename ref_type::slots counts{threads};
   explorer::ghost<int> pinned{0};
   typename Sync::template atomic<int> entry{1};
   typename Sync::template atomic<int> handed{0};
@@ -133,7 +138,8 @@ template <class Sync = hot_sync, unsigned Slots = 2>
 void new_counts(execution& x) {
   using ref_type = typename page<Sync, Slots>::ref_type;
   struct storage {
-    typename ref_type::slots counts;
+    typename Sync::threads threads;
+    typename ref_type::slots counts{threads};
   };
   auto& ref = x.make<ref_type>();
   x.name(ref, "ref");
@@ -301,12 +307,180 @@ void looked_at(execution& x) {
   });
 }
 
+// A small word, of which two pins fit in each of two slots, or four in one. The body can take and release for a thread
+// to come, so that this one finds its slot full.
+using layout16 = pinref::bias_layout<std::uint16_t, 8, 1>;
+
+struct folding : hot_sync {
+  static constexpr unsigned nobody = ~0u;
+  static inline unsigned instead_of = nobody;
+  struct threads {
+    unsigned number() const noexcept { return explorer::self() == 0 ? instead_of : explorer::self() - 1; }
+    unsigned enroll() const noexcept { return number(); }
+  };
+};
+
+template <class Sync, unsigned Slots>
+struct small : page<Sync, Slots, layout16> {
+  small() { folding::instead_of = folding::nobody; }
+
+  // Before the threads start; 0 is nobody's.
+  void pinned_by(unsigned thread, std::size_t n) {
+    folding::instead_of = thread - 1;
+    check(this->ref.try_pin(n) == taken, "there is room");
+    folding::instead_of = folding::nobody;
+  }
+  void unpinned_by(unsigned thread, std::size_t n) {
+    folding::instead_of = thread - 1;
+    (void)this->ref.unpin(n);
+    folding::instead_of = folding::nobody;
+  }
+
+  void ends_with(std::uint16_t pins) {
+    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+    check(this->ref.make_exact() == release_result::released, "its owner still holds it");
+    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+  }
+};
+
+// A thread that has taken much moves it into the word, while another asks, switches, freezes.
+template <class Sync = folding>
+void folds_takes_beside_a_question(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(1, 4);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { check(p.ref.dma_pinned(), "pinned all the time"); });
+  x.join();
+  p.ends_with(5);
+}
+
+// One that has released much.
+template <class Sync = folding>
+void folds_releases_beside_a_question(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(0, 8);
+  p.unpinned_by(1, 4);
+  x.thread([&p] { (void)p.ref.unpin(2); });
+  x.thread([&p] { check(p.ref.dma_pinned(), "pinned all the time"); });
+  x.join();
+  p.ends_with(2);
+}
+
+// Both, and the pin that there is all the time passes from one to the other.
+template <class Sync = folding>
+void folds_on_both_sides(execution& x) {
+  auto& p = make<small<Sync, 2>>(x);
+  p.pinned_by(1, 2);
+  p.pinned_by(0, 1);
+  p.unpinned_by(2, 2);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.join();
+  check(p.ref.dma_pinned(), "one pin is left");
+  p.ends_with(1);
+}
+
+template <class Sync = folding>
+void folds_on_both_sides_of_a_question(execution& x) {
+  auto& p = make<small<Sync, 2>>(x);
+  p.pinned_by(1, 2);
+  p.pinned_by(0, 2);
+  p.unpinned_by(2, 2);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { (void)p.ref.unpin(); });
+  x.thread([&p] { check(p.ref.dma_pinned(), "pinned all the time"); });
+  x.join();
+  p.ends_with(2);
+}
+
+template <class Sync = folding>
+void folds_beside_a_switch(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(1, 4);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
+  x.join();
+  p.ends_with(5);
+}
+
+// The add after the fold may be late, for the first switch or the second.
+template <class Sync = folding>
+void folds_there_and_back(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(1, 4);
+  x.thread([&p] {
+    check(p.ref.try_pin() == taken, "there is room");
+    (void)p.ref.unpin(5);
+  });
+  x.thread([&p] {
+    (void)p.ref.make_exact();
+    (void)p.ref.make_hot(p.counts);
+  });
+  x.join();
+  p.ends_with(0);
+}
+
+// While another is late: its slot is another, and its add goes where the switch says.
+template <class Sync = folding>
+void folds_beside_a_latecomer(execution& x) {
+  auto& p = make<small<Sync, 2>>(x);
+  p.pinned_by(1, 2);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { (void)p.ref.make_exact(); });
+  x.join();
+  p.ends_with(4);
+}
+
+template <class Sync = folding>
+void folds_takes_beside_a_freeze(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(1, 4);
+  x.thread([&p] { check(p.ref.try_pin() == taken, "there is room"); });
+  x.thread([&p] { check(!p.ref.freeze(1), "pinned all the time"); });
+  x.join();
+  p.ends_with(5);
+}
+
+// Pins that another thread released are moved, and the one that is taken then is seen, or sees the page unmapped.
+template <class Sync = folding>
+void folds_beside_an_unmapper(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(1, 4);
+  p.unpinned_by(0, 4);
+  x.thread([&p] { pin_and_look(p); });
+  x.thread([&p] { clear_and_ask(p); });
+}
+
+// Its holder freezes the page, or is not alone; what other holders did is seen.
+template <class Sync = folding>
+void folds_beside_a_freeze(execution& x) {
+  auto& p = make<small<Sync, 1>>(x);
+  p.pinned_by(0, 5);
+  p.unpinned_by(1, 4);
+  x.thread([&p] {
+    p.use();
+    p.released(p.ref.unpin());
+  });
+  x.thread([&p] {
+    if (p.ref.freeze(1)) {
+      p.data.write(2);
+      p.ref.unfreeze(1);
+    }
+    p.retire();
+  });
+  x.join();
+  check(p.freed.get() == 1, "freed at last");
+}
+
 // Threads that come and go: their numbers are from a pool, and two may have had the same one.
 struct numbered : hot_sync {
   using pool = pinref::detail::number_pool<explored_sync>;
   static inline unsigned numbers[explorer::max_threads];
-  static unsigned thread_number() noexcept { return numbers[explorer::self()]; }
-  static unsigned enroll() noexcept { return thread_number(); }
+  struct threads {
+    unsigned number() const noexcept { return numbers[explorer::self()]; }
+    unsigned enroll() const noexcept { return number(); }
+  };
 };
 
 template <class Sync = numbered, unsigned Slots = 1>
@@ -359,11 +533,16 @@ PROTOCOL("hot: frozen is alone", frozen<hot_sync, 1>)
 PROTOCOL("hot: a thread counts on where the last owner of its number ended", numbers_change_hands<>,
          numbers_are_each_ones_own)
 
+PROTOCOL("hot: a thread moves its difference into the word, and no pin is missed or lost",
+         folds_takes_beside_a_question<>, folds_releases_beside_a_question<>, folds_on_both_sides<>,
+         folds_beside_a_switch<>, folds_there_and_back<>, folds_beside_a_freeze<>)
+
 // These pass in every execution too, but that takes a minute.
 TEST_CASE("hot: three threads, and at most two switches away from one that could go on") {
   for (const program& each :
        std::initializer_list<program>{switched_under_two<>, pinned_or_unmapped_while_switched<hot_sync, 1>,
-                                      never_unpinned_while_switched<hot_sync, 1>, frozen_by_one_of_two<hot_sync, 1>}) {
+                                      never_unpinned_while_switched<hot_sync, 1>, frozen_by_one_of_two<hot_sync, 1>,
+                                      folds_on_both_sides_of_a_question<>, folds_beside_a_latecomer<>}) {
     const auto r = explorer::explore({.preemption_bound = 2}, each);
     CHECK_MESSAGE(!r.failed, r.text());
     CHECK(r.exhausted);
@@ -409,9 +588,63 @@ struct hasty : hot_sync {
   };
 };
 
+// A fold that does not ask whether somebody is at the switch, and closes it for nobody.
+struct unasked : folding {
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    static inline bool inside[explorer::max_threads] = {};
+    bool compare_exchange_strong(T& seen, T desired, std::memory_order success, std::memory_order failure,
+                                 explorer::place at = {}) noexcept {
+      if (success != std::memory_order_acquire)
+        return explorer::atomic<T>::compare_exchange_strong(seen, desired, success, failure, at);
+      return inside[explorer::self()] = true;
+    }
+    T fetch_sub(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      if (std::is_same_v<T, std::uint32_t> && std::exchange(inside[explorer::self()], false)) return n;
+      return explorer::atomic<T>::fetch_sub(n, how, at);
+    }
+  };
+};
+
+// A fold that clears the slot inside the switch, and adds to the word when it is open again.
+struct belated : folding {
+  static inline explorer::atomic<std::uint16_t>* word[explorer::max_threads] = {};
+  static inline std::uint16_t delta[explorer::max_threads] = {};
+
+  template <class T>
+  struct atomic : explorer::atomic<T> {
+    using explorer::atomic<T>::atomic;
+    T fetch_add(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      if constexpr (std::is_same_v<T, std::uint16_t>)
+        if (how == std::memory_order_relaxed) {
+          word[explorer::self()] = this;
+          delta[explorer::self()] = n;
+          return 0;
+        }
+      return explorer::atomic<T>::fetch_add(n, how, at);
+    }
+    T fetch_sub(T n, std::memory_order how, explorer::place at = {}) noexcept {
+      const T old = explorer::atomic<T>::fetch_sub(n, how, at);
+      if (std::is_same_v<T, std::uint32_t> && word[explorer::self()] != nullptr)
+        std::exchange(word[explorer::self()], nullptr)
+            ->fetch_add(delta[explorer::self()], std::memory_order_relaxed, at);
+      return old;
+    }
+  };
+};
+
+TEST_CASE("hot: a fold outside the switch hides a pin, or is counted twice, and is caught") {
+  caught("pinned all the time", folds_takes_beside_a_question<unasked>);
+  caught("pinned all the time", folds_releases_beside_a_question<unasked>);
+  caught("nothing is lost", folds_beside_a_switch<unasked>);
+  caught("pinned all the time", folds_takes_beside_a_question<belated>);
+  caught("pinned all the time", folds_takes_beside_a_freeze<belated>);
+}
+
 TEST_CASE("hot: without either barrier a hold is lost, and a pinner and an unmapper both unaware") {
-  caught("", switched_under_one<no_heavy_barrier, 1>);
-  caught("", switched_under_one<no_light_barrier, 1>);
+  caught("freed at last", switched_under_one<no_heavy_barrier, 1>);
+  caught("freed at last", switched_under_one<no_light_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_heavy_barrier, 1>);
   caught("data race", pinned_or_unmapped<no_light_barrier, 1>);
 }
@@ -428,8 +661,8 @@ TEST_CASE("hot: one number for two threads is caught") {
 }
 
 TEST_CASE("hot: a switch that does not look for latecomers is caught, and a latecomer that does not look") {
-  caught("", switched_under_one<deaf, 1>);
-  caught("", switched_under_one<hasty, 1>);
+  caught("freed at last", switched_under_one<deaf, 1>);
+  caught("a rightful release is not refused", switched_under_one<hasty, 1>);
 }
 
 }  // namespace

@@ -159,7 +159,10 @@ int word() {
 // Without threads of an operating system a page stays as it is, and works.
 int hot_word() {
   using namespace pinref;
-  static constinit hot_ref<>::slots counts{};
+  static constinit hot_threads threads;
+  static constinit hot_ref<>::slots counts{threads};
+  EXPECT(!threads.enter());
+  threads.leave();
   hot_ref<> ref;
   EXPECT(ref.try_get() == take_result::dead);
   ref.reset();

@@ -66,6 +66,7 @@ FOREIGN(gup_one);
 FOREIGN(gup_one_slow);
 FOREIGN(has);
 FOREIGN(idle_level);
+FOREIGN(is_process_shared);
 FOREIGN(longterm_pinnable);
 FOREIGN(may_block);
 FOREIGN(migrate_page);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "all_pins.hpp"
+#include "hooked_sync.hpp"
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/page_table.hpp"
@@ -23,8 +25,10 @@ using pinref::bias64;
 using pinref::foll;
 using pinref::hot_ref;
 using pinref::hot_sync;
+using pinref::hot_threads;
 using pinref::release_result;
 using pinref::take_result;
+using support::hooked_sync;
 
 static_assert(pinref::reference_word<hot_ref<>>);
 static_assert(pinref::reference_word<support::accounted<hot_ref<>>>);
@@ -39,19 +43,36 @@ struct no_barrier : hot_sync {
 
 // Threads say who they are.
 struct numbered : hot_sync {
-  static inline thread_local unsigned number = 0;
-  static unsigned thread_number() noexcept { return number; }
-  static unsigned enroll() noexcept { return number; }
+  static inline thread_local unsigned own = 0;
+  struct threads {
+    static unsigned number() noexcept { return own; }
+    static unsigned enroll() noexcept { return own; }
+  };
+};
+
+// One thread plays all, and sees each read-modify-write.
+struct alone : hooked_sync {
+  static inline unsigned own = 0;
+  struct threads {
+    static unsigned number() noexcept { return own; }
+    static unsigned enroll() noexcept { return own; }
+  };
+  static bool has_heavy_barrier() noexcept { return true; }
+  static void light_barrier() noexcept {}
+  static void heavy_barrier() noexcept {}
+  static void pause() noexcept {}
 };
 
 template <class Ref = hot_ref<>>
 struct page {
   page() { ref.reset(); }
   [[nodiscard]] bool heat() { return ref.make_hot(*counts); }
+  [[nodiscard]] typename Ref::threads& threads() { return made->threads; }
 
   Ref ref;
   struct storage {
-    typename Ref::slots counts;
+    typename Ref::threads threads;
+    typename Ref::slots counts{threads};
   };
   std::unique_ptr<storage> made = std::make_unique<storage>();
   typename Ref::slots* counts = &made->counts;
@@ -211,9 +232,9 @@ TEST_CASE("pins of a hot page overflow where the word does, and not one is lost"
   std::uint64_t held = 0;
   while (p.ref.try_pin(bulk) == take_result::taken && held <= bias64::zones::max_holders / bias64::pin_bias) {
     held += bulk;
-    numbered::number ^= 1;
+    numbered::own ^= 1;
   }
-  numbered::number = 0;
+  numbered::own = 0;
   CHECK(held < bias64::zones::max_holders / bias64::pin_bias);
   CHECK(held > bias64::zones::max_holders / bias64::pin_bias / 2);
   CHECK(p.ref.try_pin(bulk) == take_result::overflow);
@@ -241,8 +262,8 @@ TEST_CASE("a hot page with more pins than a switch may carry is not made hot, an
 TEST_CASE("each take and release of a hot page is counted in its thread's slot, and leaves the word alone") {
   page<hot_ref<bias64, numbered, 2>> p;
   REQUIRE_HOT(p);
-  numbered::number = 1;
-  const auto& own = (*p.counts)[1];
+  numbered::own = 1;
+  const auto& own = p.counts->each[1];
   std::uint64_t taken = 0, released = 0;
   const auto counted = [&](std::uint64_t more_taken, std::uint64_t more_released) {
     taken += more_taken;
@@ -267,8 +288,8 @@ TEST_CASE("each take and release of a hot page is counted in its thread's slot, 
   counted(0, 1);
   CHECK(p.ref.unpin(2) == release_result::released);
   counted(0, 2 * bias64::pin_bias);
-  numbered::number = 0;
-  CHECK((*p.counts)[0].taken.load() == 0);
+  numbered::own = 0;
+  CHECK(p.counts->each[0].taken.load() == 0);
 }
 
 TEST_CASE("a number that the word cannot hold is not cut off to one that it can") {
@@ -320,10 +341,10 @@ TEST_CASE("taken by one thread and released by another, with or without a number
       CAPTURE(releaser);
       page<ref> p;
       REQUIRE_HOT(p);
-      numbered::number = taker;
+      numbered::own = taker;
       REQUIRE(p.ref.try_pin(3) == take_result::taken);
       REQUIRE(p.ref.get(5) == take_result::taken);
-      numbered::number = releaser;
+      numbered::own = releaser;
       CHECK(p.ref.unpin(2) == release_result::released);
       CHECK(p.ref.put(5) == release_result::released);
       CHECK(p.ref.dma_pinned());
@@ -333,7 +354,7 @@ TEST_CASE("taken by one thread and released by another, with or without a number
       CHECK(p.ref.make_exact() == release_result::released);
       CHECK(p.ref.snapshot() == bias64::of(1));
     }
-  numbered::number = 0;
+  numbered::own = 0;
 }
 
 TEST_CASE("a wait makes the page exact, and it is not made hot under the waiter") {
@@ -398,30 +419,296 @@ TEST_CASE("a question that meets a switch waits until it is over") {
 }
 
 TEST_CASE("live threads have numbers of their own, and leave them to later ones") {
-  constexpr unsigned more = hot_sync::max_threads + 8;
+  hot_threads threads;
+  constexpr unsigned more = hot_threads::size + 8;
   for (int round = 0; round != 3; ++round) {
     std::vector<unsigned> numbers(more);
     std::atomic<unsigned> ready{0};
-    std::vector<std::thread> threads;
+    std::vector<std::thread> all;
     for (unsigned i = 0; i != more; ++i)
-      threads.emplace_back([&, i] {
-        numbers[i] = hot_sync::enroll();
-        CHECK(hot_sync::thread_number() == numbers[i]);
+      all.emplace_back([&, i] {
+        numbers[i] = threads.enroll();
+        CHECK(threads.number() == numbers[i]);
         ready.fetch_add(1);
         while (ready.load() != more) std::this_thread::yield();
       });
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : all) thread.join();
     std::set<unsigned> given;
-    unsigned without = 0;
     for (const unsigned number : numbers)
-      if (number < hot_sync::max_threads)
+      if (number != hot_threads::none) {
+        CHECK(number < hot_threads::size);
         CHECK(given.insert(number).second);
-      else
-        ++without;
-    // This thread may have one too.
-    CHECK(given.size() + without == more);
-    CHECK(given.size() + 1 >= hot_sync::max_threads);
+      }
+    CHECK(given.size() == hot_threads::size);
   }
+}
+
+TEST_CASE("a thread without a number counts in the word, and gets one when one is free") {
+  page<> p;
+  std::atomic<bool> stop{false};
+  std::atomic<unsigned> ready{0};
+  std::vector<std::thread> others;
+  for (unsigned i = 0; i != hot_threads::size; ++i)
+    others.emplace_back([&] {
+      CHECK(p.threads().enter());
+      ready.fetch_add(1);
+      while (!stop.load()) std::this_thread::yield();
+    });
+  while (ready.load() != hot_threads::size) std::this_thread::yield();
+  const bool hot = p.heat();
+  CHECK_FALSE(p.threads().enter());
+  CHECK(p.ref.try_pin() == take_result::taken);
+  CHECK(p.ref.snapshot() == bias64::of(1, 1));
+  for (const auto& each : p.counts->each) CHECK(each.taken.load() == 0);
+  stop = true;
+  for (std::thread& each : others) each.join();
+  CHECK(p.ref.unpin() == release_result::released);
+  CHECK(p.ref.snapshot() == bias64::of(1));
+  if (hot) CHECK(p.threads().number() == 0);
+}
+
+TEST_CASE("a thread with numbers from several objects counts in the right slots, and gives all of them back") {
+  page<> here, there;
+  REQUIRE_HOT(here);
+  REQUIRE_HOT(there);
+  std::thread first{[&] {
+    CHECK(there.threads().enter());
+    CHECK(here.threads().enter());
+    std::thread second{[&] {
+      CHECK(here.threads().enroll() == 1);
+      for (int i = 0; i != 3; ++i) {
+        CHECK(here.ref.get() == take_result::taken);
+        CHECK(there.ref.get(2) == take_result::taken);
+      }
+      CHECK(here.threads().number() == hot_threads::none);  // not the last one used
+      CHECK(here.threads().enroll() == 1);
+      CHECK(there.threads().enroll() == 1);
+      CHECK(here.counts->each[1].taken.load() == 3);
+      CHECK(there.counts->each[1].taken.load() == 6);
+      here.threads().leave();
+      std::thread third{[&] {
+        CHECK(here.threads().enroll() == 1);
+        CHECK(there.threads().enroll() == 2);
+      }};
+      third.join();
+      CHECK(here.threads().enroll() == 1);
+      CHECK(there.threads().enroll() == 1);
+    }};
+    second.join();
+  }};
+  first.join();
+  for (page<>* each : {&here, &there}) std::thread{[each] { CHECK(each->threads().enroll() == 0); }}.join();
+  CHECK(here.ref.snapshot() == bias64::of(4));
+  CHECK(there.ref.snapshot() == bias64::of(7));
+}
+
+TEST_CASE("a thread that has left an object knows nothing of it, and another has its number") {
+  std::optional<hot_threads> threads{std::in_place};
+  REQUIRE(threads->enroll() == 0);
+  threads->leave();
+  CHECK(threads->number() == hot_threads::none);
+  threads->leave();
+  CHECK(threads->enroll() == 0);
+  SUBCASE("in the same object") {
+    threads->leave();
+  }
+  SUBCASE("in another at the same place") {
+    threads->leave();
+    threads.emplace();
+  }
+  std::thread{[&] {
+    CHECK(threads->enroll() == 0);
+    std::thread{[&] { CHECK(threads->enroll() == 1); }}.join();
+  }}.join();
+  CHECK(threads->number() == hot_threads::none);
+}
+
+TEST_CASE("a destructor at the end of a thread that has given its number back counts in the word") {
+  struct at_the_end {
+    ~at_the_end() { call(); }
+    std::function<void()> call;
+  };
+  page<> p;
+  REQUIRE_HOT(p);
+  std::thread ending{[&p] {
+    thread_local at_the_end after;  // made before the thread has a number, destroyed after it has none
+    after.call = [&p] {
+      CHECK(p.threads().number() == hot_threads::none);
+      std::thread{[&p] {
+        CHECK(p.ref.get() == take_result::taken);
+        CHECK(p.threads().number() == 0);
+      }}.join();
+      CHECK(p.ref.get(4) == take_result::taken);
+      CHECK_FALSE(p.threads().enter());
+    };
+    CHECK(p.ref.get(2) == take_result::taken);
+    CHECK(p.threads().number() == 0);
+  }};
+  ending.join();
+  CHECK(p.counts->each[0].taken.load() == 3);
+  CHECK(p.ref.snapshot() == bias64::of(8));
+}
+
+TEST_CASE("pins taken on one thread and released on another, for ever, in few operations on the word") {
+  using layout = pinref::bias_layout<std::uint16_t, 8, 2>;
+  const auto play = [](auto& p, std::size_t n, int times, int most) {
+    REQUIRE_HOT(p);
+    hooked_sync::interleave([](int) {});
+    int refused = 0, wrong = 0;
+    for (int i = 0; i != times; ++i) {
+      alone::own = 0;
+      refused += p.ref.try_pin(n) != take_result::taken;
+      alone::own = 1;
+      wrong += p.ref.pins() != n;
+      refused += p.ref.unpin(n) != release_result::released;
+    }
+    const int operations = std::exchange(hooked_sync::step, 0);
+    hooked_sync::hook = nullptr;
+    CHECK(refused == 0);
+    CHECK(wrong == 0);
+    CHECK(operations <= most);
+    CHECK_FALSE(p.ref.dma_pinned());
+    CHECK(p.ref.make_exact() == release_result::released);
+    CHECK(p.ref.count() == 1);
+    CHECK(p.ref.pins() == 0);
+  };
+  SUBCASE("in a small word, one by one") {
+    // Two pins fit in a slot: each second one closes the switch, adds to the word, opens the switch.
+    page<hot_ref<layout, alone, 2>> p;
+    play(p, 1, 100'000, 100'000 / 2 * 2 * 3);
+  }
+  SUBCASE("in a large one, by so many at once that the word would be full after a few thousand") {
+    page<hot_ref<bias64, alone, 4>> p;
+    const std::size_t n = p.ref.max_pins_at_once / 16;
+    play(p, n, 100'000, 100'000 / 8 * 2 * 3);  // eight times so many fit
+  }
+  SUBCASE("by more at once than a slot counts") {
+    page<hot_ref<layout, alone, 4>> p;
+    play(p, p.ref.max_pins_at_once, 10'000, 10'000 * 2);
+  }
+}
+
+TEST_CASE("a thread that releases what it took never changes the word") {
+  page<hot_ref<pinref::bias_layout<std::uint16_t, 8, 2>, alone, 2>> p;
+  alone::own = 1;
+  REQUIRE_HOT(p);
+  hooked_sync::interleave([](int) {});
+  for (int i = 0; i != 1000; ++i) {
+    CHECK(p.ref.try_pin() == take_result::taken);
+    CHECK(p.ref.unpin() == release_result::released);
+  }
+  CHECK(hooked_sync::step == 0);
+  hooked_sync::hook = nullptr;
+}
+
+TEST_CASE("any threads take and release, and every answer is that of the word of an exact page") {
+  using layout = pinref::bias_layout<std::uint16_t, 8, 2>;
+  page<hot_ref<layout, numbered, 3>> p;
+  pinref::page_ref<layout> plain;
+  plain.reset();
+  REQUIRE_HOT(p);
+  std::mt19937 random{11};
+  std::size_t references = 0, pins = 0;
+  const auto both = [&](auto operation) {
+    const auto expected = operation(plain);
+    REQUIRE(operation(p.ref) == expected);
+  };
+  for (int i = 0; i != 200'000; ++i) {
+    numbered::own = random() % 4;  // the last has no slot
+    // Long runs of takes and of releases, and one that takes what the others release.
+    const bool taking =
+        random() % 5 != 0 ? numbered::own % 2 == static_cast<unsigned>(i) / 1000 % 2 : random() % 2 != 0;
+    const std::size_t n = random() % 4, many = random() % 64;
+    if (taking && references + many <= 100) {
+      both([&](auto& ref) { return ref.try_get(many); });
+      references += many;
+    } else if (!taking && references >= many) {
+      both([&](auto& ref) { return ref.put(many); });
+      references -= many;
+    }
+    if (taking && pins + n <= 60) {
+      both([&](auto& ref) { return ref.try_pin(n); });
+      pins += n;
+    } else if (!taking && pins >= n) {
+      both([&](auto& ref) { return ref.unpin(n); });
+      pins -= n;
+    }
+    REQUIRE(p.ref.snapshot() == plain.snapshot());
+    if (i % 16 == 0) REQUIRE(p.ref.dma_pinned() == plain.dma_pinned());
+    if (i % 999 == 0) {
+      CHECK(p.ref.make_exact() == release_result::released);
+      REQUIRE(p.ref.snapshot() == plain.snapshot());
+      (void)p.heat();
+    }
+  }
+  numbered::own = 0;
+}
+
+TEST_CASE("a thread whose difference is large while another has the switch counts in the word, and does not wait") {
+  using layout = pinref::bias_layout<std::uint16_t, 8, 2>;
+  struct asked : numbered {
+    static std::function<void()>& meanwhile() {
+      static std::function<void()> call;
+      return call;
+    }
+    static void heavy_barrier() noexcept {
+      if (meanwhile()) std::exchange(meanwhile(), nullptr)();
+    }
+    static void pause() noexcept { FAIL("waits"); }
+  };
+  page<hot_ref<layout, asked, 2>> p;
+  REQUIRE_HOT(p);
+  numbered::own = 0;
+  REQUIRE(p.ref.try_pin(2) == take_result::taken);
+  asked::meanwhile() = [&p] {
+    for (int i = 0; i != 10; ++i) CHECK(p.ref.try_pin() == take_result::taken);
+    numbered::own = 1;
+    for (int i = 0; i != 10; ++i) CHECK(p.ref.unpin() == release_result::released);
+  };
+  CHECK(p.ref.dma_pinned());
+  CHECK(p.counts->each[0].outstanding() == 2 * layout::pin_bias);
+  CHECK(p.ref.snapshot() == layout::of(1, 2));
+  CHECK(p.ref.unpin(2) == release_result::released);
+  CHECK(p.ref.snapshot() == layout::of(1));
+  numbered::own = 0;
+  CHECK(p.ref.try_pin() == take_result::taken);
+  CHECK(p.counts->each[0].outstanding() == layout::pin_bias);
+  CHECK(p.ref.unpin() == release_result::released);
+}
+
+TEST_CASE("a difference for which the word has no room stays in its slot") {
+  using layout = pinref::bias_layout<std::uint16_t, 8, 2>;
+  page<hot_ref<layout, numbered, 2>> p;
+  REQUIRE_HOT(p);
+  numbered::own = 0;
+  REQUIRE(p.ref.try_pin(2) == take_result::taken);
+  numbered::own = ~0u;
+  std::uint16_t held = 2;
+  while (p.ref.try_pin() == take_result::taken) ++held;
+  numbered::own = 0;
+  CHECK(p.ref.try_pin() == take_result::overflow);
+  CHECK(p.counts->each[0].outstanding() == 2 * layout::pin_bias);
+  CHECK(p.ref.snapshot() == layout::of(1, held));
+  for (; held != 0; --held) REQUIRE(p.ref.unpin() == release_result::released);
+  CHECK(p.ref.snapshot() == layout::of(1));
+  CHECK(p.ref.make_exact() == release_result::released);
+  CHECK(p.ref.snapshot() == layout::of(1));
+}
+
+TEST_CASE("make_hot adds nothing to a word that has filled up meanwhile") {
+  using layout = support::bias16_exact;
+  page<hot_ref<layout, alone, 2>> p;
+  alone::own = ~0u;
+  constexpr auto full = layout::zones::max_holders;
+  hooked_sync::interleave([&p](int step) {
+    if (step == 1)  // the look is past
+      while (p.ref.count() + p.ref.pins() * layout::pin_bias < full) REQUIRE(p.ref.get() == take_result::taken);
+    if (step > 1) CHECK(p.ref.try_get() == take_result::overflow);
+  });
+  const bool hot = p.heat();
+  hooked_sync::hook = nullptr;
+  CHECK_FALSE(hot);
+  CHECK(p.ref.snapshot() == layout::of(full));
 }
 
 TEST_CASE("many threads, while the page is switched and asked about") {
@@ -465,7 +752,8 @@ TEST_CASE("many threads, while the page is switched and asked about") {
 TEST_CASE("hosts and pin_user_pages take a hot page unchanged") {
   using ref = hot_ref<>;
   using frame = pinref::basic_frame<ref>;
-  static ref::slots counts;
+  static pinref::hot_threads threads;
+  static ref::slots counts{threads};
   pinref::basic_frame_arena<ref> arena{1};
   pinref::basic_page_table<ref> space{arena, 0x100000, 16};
   REQUIRE(arena.valid());

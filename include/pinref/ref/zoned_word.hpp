@@ -49,7 +49,7 @@ class zoned_word {
   /// The word as it stands, as a read-modify-write: a taker that this does not see sees, after its take, whatever the
   /// caller wrote before. Precondition of deciding on an answer.
   [[nodiscard]] PINREF_FAST_PATH word_type load_ordered() noexcept {
-    // (R7) pairs with (R1), (R2), (R3), (R8): a take ordered after this reads what was written before it; a
+    // (R7) pairs with (R1), (R2), (R3), (R8), (R12): a take ordered after this reads what was written before it; a
     // release seen here shows what its holder wrote.
     constexpr auto order = std::memory_order_acq_rel;
     if constexpr (requires { Sync::load_by_rmw(word_, order); })
@@ -108,6 +108,19 @@ class zoned_word {
     if (add(delta, std::memory_order_relaxed)) [[unlikely]]
       return resolve_take(delta);
     return take_result::taken;
+  }
+
+  /// Adds `delta` holders if the word is plainly alive and has at most `most_holders`, and says whether. Never adds
+  /// where it may not count: for a delta above `Zones::max_delta`. Precondition: the caller holds the page. Order:
+  /// acquire.
+  [[nodiscard]] bool add_if_alive(word_type delta, word_type most_holders) noexcept {
+    word_type now = load();
+    while (Zones::of(now) == zone::alive && Zones::holders(now) <= most_holders)
+      // (R12) pairs with (R7): as (R1), for those whom the caller lets count elsewhere.
+      if (word_.compare_exchange_weak(now, static_cast<word_type>(now + delta), std::memory_order_acquire,
+                                      std::memory_order_relaxed))
+        return true;
+    return false;
   }
 
   /// Subtracts `delta` holders and says what that made of the page; `idle_level` is 0, or 1 for a page whose owner's
