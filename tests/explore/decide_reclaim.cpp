@@ -183,7 +183,7 @@ TEST_CASE("a migration and a look-up without a lock: one of them has the page") 
 }
 
 TEST_CASE("a migration that looks for holders first and freezes afterwards is caught, and one that wakes nobody") {
-  caught("", migrate_against_look_up<pinref::bias64, looking_first>);
+  caught("data race", migrate_against_look_up<pinref::bias64, looking_first>);
   caught("lost wake-up", migrate_against_waiter<pinref::bias64, silent>);
   caught("lost wake-up", migrate_waits<pinref::bias64, silent>);
 }

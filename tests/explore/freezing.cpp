@@ -111,7 +111,7 @@ PROTOCOL("a watched page can be frozen, and wakes its waiter", frozen_while_watc
          frozen_while_watched<pinref::split>)
 
 TEST_CASE("a freeze that looks first and then writes is caught") {
-  caught("", frozen_against_takes<pinref::bias64, looking_first>);
+  caught("data race", frozen_against_takes<pinref::bias64, looking_first>);
 }
 
 TEST_CASE("an unfreeze that does not order the change is caught") {

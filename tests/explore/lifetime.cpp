@@ -217,7 +217,7 @@ struct overwriting : explored_sync {
 };
 
 TEST_CASE("a life that begins by overwriting the word is caught") {
-  caught("", two_lives<pinref::bias64, overwriting>);
+  caught("use after destroy", two_lives<pinref::bias64, overwriting>);
 }
 
 TEST_CASE("a slow path that does not compare is caught") {

@@ -280,7 +280,7 @@ void take_once_and_read(Page& page) {
 }
 
 TEST_CASE("a take that does not look at the head again is caught") {
-  caught("", [](execution& x) {
+  caught("no holder of page 1 is left on page 0", [](execution& x) {
     auto& s = make_pair<pinref::bias64>(x, true);
     auto* const pages = s.pages;
     x.thread([pages] {

@@ -40,10 +40,20 @@ inline void holds(const std::vector<program>& programs) {
   }
 }
 
+// Part of the message of a failure. An empty one would be part of every message: it does not compile.
+struct failure {
+  consteval failure(const char* part) : text(part) {
+    if (*part == '\0') any_failure_at_all();
+  }
+  static void any_failure_at_all();  // no constant expression
+
+  const char* text;
+};
+
 // A broken variant: some execution must fail, for this reason. `-s` shows its trace.
-inline void caught(const std::string& why, const program& broken, explorer::options how = {}) {
+inline void caught(failure why, const program& broken, explorer::options how = {}) {
   const auto r = explorer::explore(how, broken);
-  CHECK_MESSAGE((r.failed && r.message.find(why) != std::string::npos), r.text());
+  CHECK_MESSAGE((r.failed && r.message.find(why.text) != std::string::npos), r.text());
 }
 
 // 8 bits, with room for three threads inside a take: a pin counts 4, 128 holders fit.
