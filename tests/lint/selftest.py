@@ -39,13 +39,13 @@ GOOD = {
 
 class word {
  public:
-  int load() const { return word_.load(std::memory_order_relaxed); }
-  void set(int to) {
+  [[nodiscard]] int load() const noexcept { return word_.load(std::memory_order_relaxed); }
+  void set(int to) noexcept {
     // (R1) pairs with (R2): what was written before it
     // is seen by who takes.
     word_.store(to, std::memory_order_release);
   }
-  bool take(int old) {
+  [[nodiscard]] bool take(int old) noexcept {
     // (R2) pairs with (R1): the other side.
     return word_.compare_exchange_strong(old, 1, std::memory_order_acq_rel,
                                          std::memory_order_relaxed);
@@ -59,9 +59,12 @@ class word {
 #include "pinref/ref/word.hpp"
 #include "pinref/version.hpp"
 
+struct [[nodiscard]] seen {
+  int value = 0;
+};
 struct page {
   word word_;
-  int look() const { return word_.load(); }
+  seen look() const noexcept { return {word_.load()}; }
 };
 
 namespace pinref {
@@ -71,7 +74,7 @@ template <class Page>
 }  // namespace detail
 
 template <class Page>
-int pins(Page& page) {
+[[nodiscard]] int pins(Page& page) noexcept {
   return detail::head_of(page).look();
 }
 }  // namespace pinref
@@ -149,12 +152,26 @@ MISTAKES = [
     ("qualified_calls", PAGE, "detail::head_of(page).look()", "!pins(page)", "pins without its namespace"),
     ("qualified_calls", PAGE, "detail::head_of(page).look()", "static_cast<int>(pins<Page>(page))",
      "pins without its namespace"),
-    ("qualified_calls", PAGE, "int look() const {", "int look() const { (void)pins(*this);", "pins without its"),
+    ("qualified_calls", PAGE, "seen look() const noexcept {", "seen look() const noexcept { (void)pins(*this);", "pins without its"),
     ("qualified_calls", PAGE, "}  // namespace pinref", "inline int more(int x) { return x; }\n}",
      "no FOREIGN\\(more\\)"),
     ("qualified_calls", PAGE, "}  // namespace pinref", "int more(int x);\n}", "no FOREIGN\\(more\\)"),
     ("qualified_calls", "tests/unit/foreign_names.cpp", "FOREIGN(pins);", "", "no FOREIGN\\(pins\\)"),
     ("qualified_calls", "tests/unit/foreign_names.cpp", "FOREIGN(pins)", "FOREIGN(pin)", "pin is no function"),
+    ("promises", WORD, "set(int to) noexcept", "set(int to)", "word::set is not noexcept"),
+    ("promises", WORD, "set(int to) noexcept", "set(int to) noexcept(false)", "word::set is not noexcept"),
+    ("promises", WORD, "class word {", "void give();\nclass word {", "give is not noexcept"),
+    ("promises", WORD, "class word {", "inline void give() { }\nclass word {", "give is not noexcept"),
+    ("promises", WORD, "class word {", "class word {\n  word(int to) : word_{to} {}\n", "word::word is not noexcept"),
+    ("promises", WORD, " private:", " private:\n  void hide() {}\n", "word::hide is not noexcept"),
+    ("promises", WORD, "[[nodiscard]] bool take", "bool take", "word::take returns what may be ignored"),
+    ("promises", WORD, "class word {", "class word {\n public:\n  explicit operator bool() const noexcept;\n",
+     "word::operator bool returns"),
+    ("promises", PAGE, "struct [[nodiscard]] seen", "struct seen", "page::look returns what may be ignored"),
+    ("promises", PAGE, "struct page {", "template <class T>\nauto twice(const T& page) noexcept -> int;\nstruct page {",
+     "twice returns"),
+    ("promises", PAGE, "seen look() const noexcept {", "seen look() const noexcept { [[nodiscard]] int x;",
+     "nodiscard, of which"),
     ("build_lists", "tests/meson.build", "unit/a.cpp", "unit/b.cpp", "unit/a.cpp: not in tests/meson.build"),
 ]
 
@@ -169,6 +186,10 @@ HARMLESS = [
     ("qualified_calls", PAGE, "word word_;", "word word_;\n  static int pins(int x) { return x; }"),
     ("qualified_calls", PAGE, "word word_;", "word word_;\n  // pins(page) in a comment\n  int x = y.pins(page);"),
     ("qualified_calls", PAGE, "detail::head_of(page).look()", "pinref::pins(page) + page.pins(page)"),
+    ("promises", WORD, " private:", " private:\n  int hidden() noexcept { return 0; }\n"),
+    ("promises", WORD, "class word {", "namespace detail {\nint part() noexcept;\n}\nclass word {"),
+    ("promises", WORD, "class word {", "class word {\n public:\n  word() = default;\n  ~word() {}\n"
+     "  word& operator=(const word&) noexcept { return *this; }\n"),
 ]
 
 
