@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import bench_readme
+
 # Heading, arguments, the exit code it must have.
 JOBS = [
     ("main job", ["--seconds", "20"], 0),
@@ -18,11 +20,7 @@ JOBS = [
 ]
 NOT_HERE = 77
 
-SCHEMES = {
-    "bias64": "pinref",
-    "linux_small": "compare-and-swap (Linux, small pages)",
-    "split": "separate pin count (Linux, large)",
-}
+SCHEMES = ["bias64", "linux_small", "linux_large"]
 WORKLOADS = [("get+put 1T", "get_put", "t1"), ("2T", "get_put", "t2"),
              ("pin+unpin 1T", "pin_unpin", "t1"), ("2T", "pin_unpin", "t2")]
 
@@ -71,8 +69,8 @@ def run_bench(program):
     return {tuple(row["name"].split("/")[:3]): float(row["ratio"]) for row in csv.DictReader(io.StringIO(table))}
 
 
-def print_row(name, cells, width=21):
-    print(f"{name:<40}" + "".join(f"{cell:>{width}}" for cell in cells))
+def print_row(name, cells, width=21, first=40):
+    print(f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
 
 
 def with_commas(value):
@@ -88,10 +86,11 @@ def print_pool(results):
 
 
 def print_bench(ratios):
-    print_row("time over one locked add and subtract", [heading for heading, _, _ in WORKLOADS], 15)
-    for scheme, name in SCHEMES.items():
+    names = {scheme: words.translate(str.maketrans("", "", "*`")) for scheme, words in bench_readme.ROWS}
+    print_row("time over one locked add and subtract", [heading for heading, _, _ in WORKLOADS], 15, 58)
+    for scheme in SCHEMES:
         found = [ratios.get((workload, scheme, threads)) for _, workload, threads in WORKLOADS]
-        print_row("  " + name, ["-" if ratio is None else f"{ratio:.2f}" for ratio in found], 15)
+        print_row("  " + names[scheme], ["-" if ratio is None else f"{ratio:.2f}" for ratio in found], 15, 58)
 
 
 def main():
@@ -136,4 +135,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"tools/demo: {error}")

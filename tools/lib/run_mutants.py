@@ -66,7 +66,7 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/mutate")
-    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--only", action="append", help="a header below include/pinref")
     parser.add_argument("--missing", action="store_true", help="those that docs/mutation.md names no test for")
     parser.add_argument("--list", action="store_true")

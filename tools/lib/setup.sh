@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2086
-# Sourced by the tools: brings in what a bare Debian 12 lacks. Installs only; upgrades and removes nothing.
+# Sourced by the tools: reads their options, and brings in what a bare Debian 12 lacks. Installs only; upgrades and
+# removes nothing.
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
   cmake python3 libclang-rt-14-dev git binutils ca-certificates"
@@ -7,11 +8,55 @@ pinref_elsewhere_packages="g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x
   g++-12-multilib qemu-user"
 pinref_programs="python3 meson ninja pkg-config cmake git objdump"
 
+# The comment at the head of the tool.
+usage() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}
+
+wrong_usage() {
+  echo "$(basename "$0"): $1" >&2
+  usage >&2
+  exit 2
+}
+
+# options KNOWN "$@", before anything is installed: prints the usage and ends if asked to, and ends with 2 at what is not
+# KNOWN, a list as "--quick --json=", of which the latter takes a value. Sets option_<name> to the value.
+options() {
+  known=" $1 "
+  shift
+  while [ $# -ne 0 ]; do
+    case $1 in
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      --*=*) option=${1%%=*} value=${1#*=} ;;
+      *) option=$1 value= ;;
+    esac
+    case $known in
+      *" $option= "*)
+        if [ "$option" = "$1" ]; then
+          [ $# -gt 1 ] || wrong_usage "$1 wants a value"
+          value=$2
+          shift
+        fi
+        eval "option_${option#--}=\$value"
+        ;;
+      *" $1 "*) ;;
+      *) wrong_usage "unknown: $1" ;;
+    esac
+    shift
+  done
+}
+
 # setup ROOT [PACKAGE...]: returns nonzero when a needed program is missing in the end. What the packages bring is not
 # needed.
 setup() {
   setup_log=$1/build/setup.log
-  mkdir -p "$1/build"
+  if ! { mkdir -p "$1/build" && [ -w "$1/build" ]; } 2>/dev/null; then
+    echo "setup: cannot write to $1/build, where everything is built: copy the source tree to where you may write" >&2
+    return 1
+  fi
   shift
 
   if grep -qs '^VERSION_ID="12"' /etc/os-release && grep -qs '^ID=debian' /etc/os-release; then
