@@ -13,7 +13,8 @@ follows it, with a marker of its own:
     ...
     ```
 
-README.md must have at least one. The arguments after `--` are the compiler command.
+README.md must have at least one. Besides the library's headers a program may include those of the tests: the explorer's
+page shows what it prints. The arguments after `--` are the compiler command.
 """
 
 import argparse
@@ -30,12 +31,12 @@ FLAGS = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", 
          "-pthread"]
 
 
-def check(command, include, code, output):
+def check(command, root, code, output):
     """What is wrong with one program; an empty string for nothing."""
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "example.cpp"), Path(folder, "example")
         source.write_text(code)
-        built = subprocess.run([*command, *FLAGS, f"-I{include}", source, "-o", program],
+        built = subprocess.run([*command, *FLAGS, f"-I{root / 'include'}", f"-I{root / 'tests'}", source, "-o", program],
                                text=True, capture_output=True)
         if built.returncode != 0:
             return f"does not compile:\n{built.stderr}"
@@ -62,7 +63,7 @@ def main():
             failed += 1
             print(f"{name}: no example program")
         for number, (code, output) in enumerate(programs, 1):
-            wrong = check(options.command, options.root / "include", code, output)
+            wrong = check(options.command, options.root, code, output)
             print(f"{name}: example {number}: {wrong or 'as it says'}")
             passed, failed = (passed, failed + 1) if wrong else (passed + 1, failed)
     print(f"{passed} passed, {failed} failed")
