@@ -64,6 +64,17 @@ TEST_CASE_TEMPLATE("the locked form frees a swap entry that is only a copy on di
   CHECK(freed == 1);
 }
 
+TEST_CASE_TEMPLATE("a swap entry that is still read has a user, whose page is not reused", Host, ALL_HOSTS) {
+  Host host;
+  auto& page = host.small();
+  auto& users = host.marks(page).users;
+  users.map();
+  users.swap_dup();
+  bool asked = false;
+  CHECK_FALSE(pinref::can_reuse_locked(page, [&](auto&) { asked = true; }));
+  CHECK(asked);
+}
+
 TEST_CASE_TEMPLATE("sole_reference reuses a page that nobody else holds, in any mode", Host, ALL_HOSTS) {
   for (const bool compound : {false, true}) {
     Host host;

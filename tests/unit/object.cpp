@@ -111,30 +111,27 @@ TEST_CASE_TEMPLATE("missing pages are allocated, and a lost race is tried again"
   CHECK(pinref::unpin_user_pages(folios, 4).count == 4);
 }
 
-TEST_CASE_TEMPLATE("an error at any folio leaves no pin and null entries", Layout, ALL_LAYOUTS) {
-  for (std::uint64_t k = 0; k != 4; ++k) {
-    CAPTURE(k);
-    file<Layout> object;
-    SUBCASE("the allocation fails") {
-      object.fail_at = k;
+TEST_CASE_TEMPLATE("an error at any folio leaves no pin and null entries, and says why", Layout, ALL_LAYOUTS) {
+  for (const gup_error why : {gup_error::no_memory, gup_error::not_longterm, gup_error::overflow})
+    for (std::size_t k = 0; k != 4; ++k) {
+      CAPTURE(why);
+      CAPTURE(k);
+      file<Layout> object;
+      if (why == gup_error::no_memory)
+        object.fail_at = k;
+      else if (why == gup_error::not_longterm)
+        object.memory.map(k, 1, kind::transient_only);
+      else
+        support::set_state(object.memory.map(k).ref, support::full<Layout>());
+      typename file<Layout>::page* folios[4] = {};
+      std::size_t offset = 99;
+      CHECK(pinref::pin_object_folios(object, 0, 4 * 4096 - 1, folios, 4, offset) == gup_result{0, why});
+      CHECK(offset == 99);
+      for (auto* folio : folios) CHECK(folio == nullptr);
+      for (std::size_t i = 0; i != 4; ++i)
+        if (object.memory.slots[i].mapped != nullptr && (i != k || why != gup_error::overflow))
+          CHECK(object.memory.pages[i].ref.snapshot() == Layout::of(1));
     }
-    SUBCASE("the folio is not for long") {
-      object.memory.map(static_cast<std::size_t>(k), 1, kind::transient_only);
-    }
-    SUBCASE("the folio is full") {
-      support::set_state(object.memory.map(static_cast<std::size_t>(k)).ref, support::full<Layout>());
-    }
-    typename file<Layout>::page* folios[4] = {};
-    std::size_t offset = 99;
-    const gup_result done = pinref::pin_object_folios(object, 0, 4 * 4096 - 1, folios, 4, offset);
-    CHECK(done.count == 0);
-    CHECK_FALSE(done.ok());
-    CHECK(offset == 99);
-    for (auto* folio : folios) CHECK(folio == nullptr);
-    for (std::size_t i = 0; i != 4; ++i)
-      if (object.memory.slots[i].mapped != nullptr && object.memory.pages[i].ref.count() == 1)
-        CHECK(object.memory.pages[i].ref.snapshot() == Layout::of(1));
-  }
 }
 
 TEST_CASE_TEMPLATE("a page that is replaced between look-up and pin is given back; one that never rests ends in busy",
