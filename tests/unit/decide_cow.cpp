@@ -64,14 +64,15 @@ TEST_CASE_TEMPLATE("the locked form frees a swap entry that is only a copy on di
   CHECK(freed == 1);
 }
 
-TEST_CASE_TEMPLATE("a swap entry that is still read has a user, whose page is not reused", Host, ALL_HOSTS) {
+TEST_CASE_TEMPLATE("a swap entry that is still read has a user, whose page is not reused; it is the head's", Host,
+                   ALL_HOSTS) {
   Host host;
-  auto& page = host.small();
-  auto& users = host.marks(page).users;
+  auto& head = host.compound();
+  auto& users = host.marks(head).users;
   users.map();
   users.swap_dup();
   bool asked = false;
-  CHECK_FALSE(pinref::can_reuse_locked(page, [&](auto&) { asked = true; }));
+  CHECK_FALSE(pinref::can_reuse_locked(host.nth(head, 2), [&](auto& page) { asked = &page == &head; }));
   CHECK(asked);
 }
 
@@ -152,6 +153,11 @@ TEST_CASE_TEMPLATE("a fork copies an exclusive page that is pinned, and shares e
       // A second fork of a page that is shared already.
       CHECK(pinref::fork_page(page, entry, 1, copy) == fork_result::shared);
       CHECK_FALSE(host.marks(head).exclusive);
+      // Not even if it looks pinned, as a page with many references may.
+      REQUIRE(pinref::try_pin_page(page) == take_result::taken);
+      CHECK(pinref::fork_page(page, entry, 1, copy) == fork_result::shared);
+      CHECK(copies == 1);
+      CHECK(pinref::unpin_user_page(page) == release_result::released);
     }
   }
 }

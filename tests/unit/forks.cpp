@@ -63,26 +63,24 @@ TEST_CASE_TEMPLATE("while a fork is under way no pin is taken without the host's
 
 TEST_CASE_TEMPLATE("pins that a fork may have missed are given back and taken under the host's lock", Layout,
                    ALL_LAYOUTS) {
-  three_pages<Layout> t;
-  bool over = false;
-  SUBCASE("it is still under way") {}
-  SUBCASE("it is over") {
-    over = true;
-  }
-  t.space.before_recheck = [&](std::size_t i) {
-    if (i != 1) return;
-    t.space.seq.begin();
-    if (over) t.space.seq.end();
-  };
-  SUBCASE("where the call may block") {
-    CHECK(t.pin(foll::none) == gup_result{3, gup_error::none});
-    CHECK(t.space.faults == 3);
-    t.pinned(1);
-  }
-  SUBCASE("where it may not") {
-    CHECK(t.pin(foll::fast_only) == gup_result{0, gup_error::would_block});
-    CHECK(t.space.faults == 0);
-    t.pinned(0);
+  for (const bool over : {false, true}) {
+    CAPTURE(over);
+    three_pages<Layout> t;
+    t.space.before_recheck = [&](std::size_t i) {
+      if (i != 1) return;
+      t.space.seq.begin();
+      if (over) t.space.seq.end();
+    };
+    SUBCASE("where the call may block") {
+      CHECK(t.pin(foll::none) == gup_result{3, gup_error::none});
+      CHECK(t.space.faults == 3);
+      t.pinned(1);
+    }
+    SUBCASE("where it may not") {
+      CHECK(t.pin(foll::fast_only) == gup_result{0, gup_error::would_block});
+      CHECK(t.space.faults == 0);
+      t.pinned(0);
+    }
   }
 }
 

@@ -5,9 +5,12 @@
 #include "foreign_host.hpp"
 #include "layouts.hpp"
 #include "pinref/gup/gup.hpp"
+#include "pinref/gup/object.hpp"
 #include "pinref/hold/page_hold.hpp"
 #include "pinref/hold/pinned_range.hpp"
 #include "pinref/host/page_table.hpp"
+#include "pinref/observe/checked_ref.hpp"
+#include "remember_misuse.hpp"
 
 using pinref::foll;
 using pinref::gup_error;
@@ -49,7 +52,39 @@ struct sharing_space {
   page pages[4];
 };
 
+// Always told to give up.
+struct interrupted_space : foreign_space<pinref::page_ref<>> {
+  using foreign_space::foreign_space;
+  bool interrupted() noexcept {
+    ++asked;
+    return true;
+  }
+  int asked = 0;
+};
+
+// An object of one page, whose word notices every release of what is not held.
+struct checked_page {
+  pinref::checked_ref<pinref::page_ref<>, support::remember> ref;
+};
+
+struct checked_object {
+  using page = checked_page;
+  static constexpr std::size_t page_size = 4096;
+
+  std::uint64_t size() const noexcept { return page_size; }
+  page* find(std::uint64_t) noexcept { return &only; }
+  gup_error allocate(std::uint64_t) noexcept { return gup_error::no_memory; }
+
+  page only;
+};
+
 }  // namespace
+
+template <>
+struct pinref::page_traits<checked_page> {
+  static auto& ref(checked_page& p) noexcept { return p.ref; }
+  static void free_page(checked_page&) noexcept {}
+};
 
 template <>
 struct pinref::page_traits<shared_page> {
@@ -97,6 +132,42 @@ TEST_CASE("to fault in part of a huge page asks the host once, and counts the pa
     CHECK(pinref::fault_in_user_pages(space, space.address(1), 5, foll::none) == gup_result{5, gup_error::none});
     CHECK(space.faults == (present ? 0 : 2));
   }
+}
+
+TEST_CASE("to fault in for a write is to fault in what may be written") {
+  foreign_space<pinref::page_ref<>> read_only(1);
+  read_only.map(0, 1, kind::ordinary, false);
+  CHECK(pinref::fault_in_user_pages(read_only, read_only.address(0), 1, foll::none) == gup_result{1, gup_error::none});
+  CHECK(pinref::fault_in_user_pages(read_only, read_only.address(0), 1, foll::write) ==
+        gup_result{0, gup_error::no_permission});
+
+  pinref::frame_arena arena{1};
+  pinref::page_table space{arena, 0, 1};
+  REQUIRE(space.map(0, 1, pinref::protection::read_write));
+  REQUIRE(space.map_page(0, *arena.allocate(), pinref::protection::read_write));
+  space.write_protect(0);
+  CHECK(pinref::fault_in_user_pages(space, 0, 1, foll::write) == gup_result{1, gup_error::none});
+  CHECK(space.lookup(0, foll::write).page != nullptr);
+}
+
+TEST_CASE("a call that never blocks does not ask whether to give up") {
+  interrupted_space space(1);
+  interrupted_space::page* pages[1] = {};
+  CHECK(pinref::pin_user_pages_fast(space, space.address(0), 1, foll::fast_only | foll::interruptible, pages) ==
+        gup_result{0, gup_error::would_block});
+  CHECK(space.asked == 0);
+  CHECK(pinref::pin_user_pages_fast(space, space.address(0), 1, foll::interruptible, pages) ==
+        gup_result{0, gup_error::interrupted});
+  CHECK(space.asked == 1);
+}
+
+TEST_CASE("a page of an object that could not be pinned is not unpinned") {
+  checked_object object;
+  checked_page* folios[1] = {};
+  std::size_t offset = 0;
+  const int misuses = support::misuses;
+  CHECK(pinref::pin_object_folios(object, 0, 0, folios, 1, offset) == gup_result{0, gup_error::busy});
+  CHECK(support::misuses == misuses);
 }
 
 TEST_CASE_TEMPLATE("null entries do not part a run: it is released as a whole, or refused as a whole", Layout,
