@@ -158,6 +158,25 @@ void filled_anew(execution& x) {
   all_given_back(x, h);
 }
 
+// A frame that is unmapped is given out again, to somebody who has it alone, while a look-up still knows it.
+void given_out_anew(execution& x) {
+  host& h = host::make(x);
+  h.map(protection::read, 1);
+  x.thread([&h] { h.space.unmap(0, 1); });
+  x.thread([&h] {
+    host::frame* const mine = h.arena.allocate();
+    h.data_of(*mine).write(2);
+    (void)pinref::put_page(*mine);
+  });
+  x.thread([&h] {
+    host::frame* page = nullptr;
+    if (pinref::get_user_pages_fast(h.space, 0, 1, foll::fast_only, &page).count == 0) return;
+    (void)h.data_of(*page).read();
+    (void)pinref::release_pages(&page, 1);
+  });
+  all_given_back(x, h);
+}
+
 // Whoever finds it unpinned after the write-protect may read it at rest.
 void write_protected(execution& x) {
   host& h = host::make(x);
@@ -194,6 +213,7 @@ void faulted_in(execution& x) {
 
 PROTOCOL("a frame that is filled in its new life and mapped where it was is seen filled, by the table itself",
          filled_anew)
+PROTOCOL("a frame is given out only when the table knows it no more", given_out_anew)
 PROTOCOL("the table's write-protect and a pinner are never both unaware", write_protected)
 PROTOCOL("the table's lock makes one page of two faults, and an arena gives out a frame once", faulted_in)
 

@@ -4,6 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+
 #include "pinref/gup/gup.hpp"
 
 using pinref::foll;
@@ -19,6 +24,20 @@ struct fixture {
   pinref::page_table space{arena, 0, 1024};
 
   fixture() { REQUIRE(space.map(0, 1024, protection::read_write)); }
+};
+
+// Tells a look-up without the lock about every store.
+struct watched_sync : pinref::std_sync {
+  static inline std::function<void()> after_store;
+
+  template <class T>
+  struct atomic : std::atomic<T> {
+    using std::atomic<T>::atomic;
+    void store(T to, std::memory_order order) noexcept {
+      std::atomic<T>::store(to, order);
+      if (after_store) after_store();
+    }
+  };
 };
 
 }  // namespace
@@ -73,4 +92,27 @@ TEST_CASE_FIXTURE(fixture, "a look-up is stale once its page is another, may be 
     space.unmap(0, 1);
   }
   CHECK_FALSE(space.recheck(0, seen));
+}
+
+TEST_CASE("a page that is faulted in can be found without a lock only when it has been cleared") {
+  using ref = pinref::page_ref<pinref::bias64, watched_sync>;
+  pinref::basic_frame_arena<ref> arena{1};
+  pinref::basic_page_table<ref> space{arena, 0, 1};
+  REQUIRE(space.map(0, 1, protection::read_write));
+  auto* const used = arena.allocate();
+  std::memset(arena.data(*used), 0xff, page_size);
+  REQUIRE(pinref::put_page(*used) == pinref::release_result::last);
+
+  int found = 0;
+  watched_sync::after_store = [&] {
+    const auto seen = space.lookup(0, foll::write);
+    if (seen.page == nullptr) return;
+    CHECK(seen.page == used);
+    const std::byte* const data = arena.data(*seen.page);
+    CHECK(std::all_of(data, data + page_size, [](std::byte each) { return each == std::byte{0}; }));
+    ++found;
+  };
+  CHECK(pinref::fault_in_user_pages(space, 0, 1, foll::write).ok());
+  watched_sync::after_store = nullptr;
+  CHECK(found != 0);
 }
