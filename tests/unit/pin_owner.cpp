@@ -35,6 +35,18 @@ struct watched_page {
   int unlocks = 0;
 };
 
+// Of one owner at a time.
+struct counted_lock {
+  void lock() noexcept {
+    CHECK_FALSE(held);
+    held = true;
+    ++taken;
+  }
+  void unlock() noexcept { held = false; }
+  static inline bool held = false;
+  static inline int taken = 0;
+};
+
 struct watched_space {
   using page = watched_page;
   static constexpr std::size_t page_size = 4096;
@@ -149,6 +161,16 @@ TEST_CASE("a page is marked dirty under its lock, which is given back, by a rele
   CHECK(space.only.was_dirty);
   CHECK_FALSE(space.only.locked);
   CHECK_FALSE(pinref::page_dma_pinned(space.only));
+}
+
+TEST_CASE("a request is made known to its owner, and taken from it, under the owner's lock") {
+  pinref::pin_owner<watched_page, counted_lock> owner;
+  const int before = counted_lock::taken;
+  {
+    pinref::owned_pins first{owner}, second{owner};
+    CHECK(counted_lock::taken == before + 2);
+  }
+  CHECK(counted_lock::taken == before + 4);
 }
 
 TEST_CASE("a request takes the way its name says: with the host's lock, or without") {
