@@ -57,7 +57,7 @@ class bare_atomic {
 struct bare_sync {
   template <class T>
   using atomic = bare_atomic<T>;
-  static constexpr bool process_shared = false;
+  [[maybe_unused]] static constexpr bool process_shared = false;
   struct futex {};
   template <class T>
   static constexpr unsigned nr_futexes = 1;

@@ -178,7 +178,8 @@ TEST_CASE("accounts are looked for while the page is pinned, and only if a pin c
 
 TEST_CASE("a hot page is switched through its wrappers") {
   using hot = pinref::checked_ref<pinref::accounted_ref<pinref::hot_ref<>, find_by_owner>, support::remember>;
-  static hot::slots counts;
+  static pinref::hot_threads threads;
+  static hot::slots counts{threads};
   hot ref;
   ref.reset();
   if (!ref.make_hot(counts)) return;

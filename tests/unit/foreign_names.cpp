@@ -352,7 +352,8 @@ TEST_CASE_TEMPLATE("a host that has all names itself: what to do about a pinned 
 
 TEST_CASE("a host that has all names itself: hot pages") {
   using ref = pinref::hot_ref<pinref::bias64, foreign::sync>;
-  static ref::slots counts;
+  static pinref::hot_threads threads;
+  static ref::slots counts{threads};
   foreign::hot_page page;
   (void)page.ref.make_hot(counts);
   CHECK(pinref::try_pin_page(page) == take_result::taken);

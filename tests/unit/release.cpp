@@ -272,7 +272,8 @@ TEST_CASE_TEMPLATE("a release of more than is held, in more than one step, is re
 
 TEST_CASE("a hot page is released in steps, whatever the sum of its slots looks like meanwhile") {
   using ref = pinref::hot_ref<>;
-  static ref::slots counts;
+  static pinref::hot_threads threads;
+  static ref::slots counts{threads};
   static counted_page<ref> p;
   p.ref.reset();
   if (!p.ref.make_hot(counts)) return;
