@@ -15,7 +15,6 @@
 #include <new>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "shared.hpp"
 
@@ -47,19 +46,9 @@ struct loaded {
 };
 
 const char* name_of(what which) {
-  constexpr const char* names[] = {"unpinned, bias64", "unpinned, bias32", "unpinned, split", "one holder",
-                                   "gate",             "page lock",        "canceller"};
+  constexpr const char* names[] = {"unpinned, bias64", "unpinned, bias32", "unpinned, split", "one holder", "gate",
+                                   "page lock",        "canceller"};
   return names[static_cast<int>(which)];
-}
-
-// Ends the waits of another, one after the other: each when the waiter has had time to fall asleep.
-template <class End>
-void end_each(End end) {
-  for (const what which : all_waits) {
-    if (which == what::idle) continue;  // ended with the first
-    ::usleep(10'000);
-    end(which);
-  }
 }
 
 void waits(const loaded& a, const loaded& b) {
@@ -101,7 +90,10 @@ void hot_pages(const loaded& a, const loaded& b) {
   std::thread asks([&] {
     while (!over) unseen += !a->hot_is_pinned(*page);
   });
-  std::thread in_both([&] { also_wrong += b->unpin_hot(*page, times / 2) + b->pin_hot(*page, times) + a->unpin_hot(*page, times), b->leave(*page), a->leave(*page); });
+  std::thread in_both([&] {
+    also_wrong += b->unpin_hot(*page, times / 2) + b->pin_hot(*page, times) + a->unpin_hot(*page, times),
+        b->leave(*page), a->leave(*page);
+  });
   std::thread in_b([&] { wrong += b->unpin_hot(*page, times / 2), b->leave(*page); });
   in_both.join();
   in_b.join();
@@ -156,8 +148,6 @@ void processes(char* self, char* a_file, const loaded& b) {
   if (fd < 0 || ::ftruncate(fd, sizeof(shared_words)) != 0) std::exit(1);
   auto& on = *new (map(fd)) shared_words;
   b->prepare_shared(on);
-  // Held for the canceller.
-  (void)on.narrow.try_pin();
   const ::pid_t child = ::fork();
   if (child == 0) {
     std::string number = std::to_string(fd);
@@ -168,15 +158,14 @@ void processes(char* self, char* a_file, const loaded& b) {
   }
   for (const what which : {what::wide, what::narrow, what::apart, what::gate, what::lock, what::cancelled}) {
     ::usleep(30'000);
+    // The canceller ends a wait for a pin that stays.
+    if (which == what::lock) (void)on.narrow.try_pin();
     b->end_shared(on, which);
-    if (which == what::narrow) (void)on.narrow.unpin();
-    if (which == what::lock) {
-      on.narrow.reset();
-    }
   }
   int status = -1;
   ::waitpid(child, &status, 0);
   check(status == 0, "two processes on one memory, each with a copy of the library");
+  check(on.narrow.pins() == 1, "and no pin is lost");
 }
 
 }  // namespace

@@ -113,10 +113,20 @@ void leave(hot& page) {
 }
 
 constexpr functions mine{
-    wait<pinref::std_sync>, wait<pinref::shared_sync>, prepare<pinref::std_sync>, prepare<pinref::shared_sync>,
-    end<pinref::std_sync>,  end<pinref::shared_sync>,  pin_counted,               unpin_counted,
-    make_hot,               pin_hot,                   unpin_hot,                 hot_is_pinned,
-    make_exact,             leave,
+    wait<pinref::std_sync>,
+    wait<pinref::shared_sync>,
+    prepare<pinref::std_sync>,
+    prepare<pinref::shared_sync>,
+    end<pinref::std_sync>,
+    end<pinref::shared_sync>,
+    pin_counted,
+    unpin_counted,
+    make_hot,
+    pin_hot,
+    unpin_hot,
+    hot_is_pinned,
+    make_exact,
+    leave,
 };
 
 }  // namespace

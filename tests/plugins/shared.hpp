@@ -45,7 +45,8 @@ struct hot {
 
 // What is waited for, and what ends the wait.
 enum class what { wide, narrow, apart, idle, gate, lock, cancelled };
-constexpr what all_waits[] = {what::wide, what::narrow, what::apart, what::idle, what::gate, what::lock, what::cancelled};
+constexpr what all_waits[] = {what::wide, what::narrow, what::apart,    what::idle,
+                              what::gate, what::lock,   what::cancelled};
 
 struct functions {
   // 0, or 1 if the wait has not ended by what ends it.

@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "all_pins.hpp"
 #include "layouts.hpp"
-#include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/checked_ref.hpp"
 #include "remember_misuse.hpp"
 
@@ -14,11 +14,9 @@ using pinref::take_result;
 namespace {
 
 template <class Layout>
-struct tag {};
+using accounted = support::accounted<pinref::page_ref<Layout>>;
 template <class Layout>
-using accounted = pinref::accounted_ref<pinref::page_ref<Layout>, tag<Layout>>;
-template <class Layout>
-using both = pinref::accounted_ref<pinref::checked_ref<pinref::page_ref<Layout>, support::remember>, tag<Layout>>;
+using both = support::accounted<pinref::checked_ref<pinref::page_ref<Layout>, support::remember>>;
 
 }  // namespace
 
@@ -40,9 +38,9 @@ TEST_CASE_TEMPLATE("a page is idle at the caller's level, whatever is kept besid
 TEST_CASE_TEMPLATE("pins are accounted by the page, and refused ones not at all", Ref, accounted<pinref::bias64>,
                    accounted<pinref::split>, both<pinref::bias64>, both<pinref::split>) {
   Ref ref;
-  const pinref::pin_totals before = Ref::totals();
-  const auto acquired = [&] { return Ref::totals().acquired - before.acquired; };
-  const auto released = [&] { return Ref::totals().released - before.released; };
+  const pinref::pin_totals before = support::all_pins.totals();
+  const auto acquired = [&] { return support::all_pins.totals().acquired - before.acquired; };
+  const auto released = [&] { return support::all_pins.totals().released - before.released; };
   CHECK(ref.try_pin(3) == take_result::dead);
   CHECK(acquired() == 0);
   ref.reset();

@@ -19,7 +19,7 @@ QUICK_TO_BUILD = ["-Doptimization=1", "-Ddebug=false"]
 ONE_THREAD_SUITES = ["explore", "fuzz"]
 RUNTIME_SUITES = ["unit", "explore", "kernel", "stress", "fuzz", "examples"]
 PLAIN_SUITES = RUNTIME_SUITES + [
-    "headers", "nocompile", "codegen", "lint", "consumers", "bench-smoke"]
+    "headers", "nocompile", "codegen", "lint", "consumers", "plugins", "bench-smoke"]
 LONG_SUITES = ["long"]
 
 # Suites that are builds of their own, of these suites of Meson. They are not part of an everyday run.
