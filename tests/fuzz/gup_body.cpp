@@ -872,7 +872,9 @@ class machine {
       const auto& seen = space_.pages[i];
       const auto word = seen.ref.snapshot();
       if (wanted.head == i) {
-        expect(word.zone() != pinref::zone::dead, wanted.word.alive(), "a page alive");
+        const bool frozen = word.zone() == pinref::zone::frozen;
+        expect(frozen || word.zone() == pinref::zone::dead, !wanted.word.alive(), "a page dead or frozen");
+        expect(frozen, wanted.frozen != 0, "a page frozen");
         expect(static_cast<long long>(word.references()), wanted.word.references(), "references of a page");
         expect(static_cast<long long>(word.pins()), wanted.word.pins(), "pins of a page");
         if (wanted.word.honest() && wanted.word.own_pins() != 0) expect(word.maybe_pinned(), true, "a pinned page");

@@ -193,7 +193,9 @@ class machine {
 
   void compare() {
     const auto seen = ref_.snapshot();
-    expect(seen.zone() != pinref::zone::dead, model_.alive(), "alive");
+    const bool exclusive = seen.zone() == pinref::zone::frozen;
+    expect(exclusive || seen.zone() == pinref::zone::dead, !model_.alive(), "dead or frozen");
+    expect(exclusive, frozen_, "frozen");
     if (model_.pins_certain()) {
       if (!beyond_signed()) expect(static_cast<long long>(seen.references()), model_.references(), "references");
       expect(static_cast<long long>(seen.pins()), model_.pins(), "pins");
