@@ -10,8 +10,9 @@ With -Os they do not, and the fast path of a function with locked=0 is the short
 
 Counted on it: locked instructions (`lock` prefix, or `xchg` with memory), those among them that fetch the old value,
 conditional branches, and loads before the first locked instruction. `like=check_other` demands the same instructions,
-in the same order, as that function has. A fast path that calls or jumps to another function has no `ret` and fails: it
-is to be inline at every level.
+in the same order, as that function has. `branches@-O1=6` allows up to six at -O1, where clang does not see what a branch
+before it has decided. A fast path that calls or jumps to another function has no `ret` and fails: it is to be inline at
+every level.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -65,8 +66,11 @@ def check(name, budget, functions, level):
         return False
     cost = costs(path)
     print(f"{name:<28}" + "".join(f"{cost[title]:>{len(title) + 2}}" for title in COUNTED) + f"{len(path):>14}")
-    over = [f"{key} is {cost[key]}, not {value}" for key, value in budget.items()
-            if key != "like" and cost[key] != int(value)]
+    over = []
+    for key, value in budget.items():
+        most = budget.get(f"{key}@{level}", value)
+        if key in COUNTED and not int(value) <= cost[key] <= int(most):
+            over.append(f"{key} is {cost[key]}, not {value}" + (f" to {most}" if most != value else ""))
     if "like" in budget:
         model = fast_path(functions.get(budget["like"], [])) or []
         if [i.shape for i in path] != [i.shape for i in model]:

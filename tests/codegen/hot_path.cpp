@@ -8,22 +8,22 @@ using pinref::hot_ref;
 using pinref::release_result;
 using pinref::take_result;
 
-// codegen: locked=0 branches=4 loads=5
+// codegen: locked=0 branches=4 branches@-O1=6 loads=5
 extern "C" take_result check_hot_get(hot_ref<>& page) {
   return page.try_get();
 }
 
-// codegen: locked=0 branches=4 loads=5
+// codegen: locked=0 branches=4 branches@-O1=6 loads=5
 extern "C" release_result check_hot_put(hot_ref<>& page) {
   return page.put();
 }
 
-// codegen: locked=0 branches=4 loads=5
+// codegen: locked=0 branches=4 branches@-O1=6 loads=5
 extern "C" take_result check_hot_pin(hot_ref<>& page) {
   return page.try_pin();
 }
 
-// codegen: locked=0 branches=4 loads=5
+// codegen: locked=0 branches=4 branches@-O1=6 loads=5
 extern "C" release_result check_hot_unpin(hot_ref<>& page) {
   return page.unpin();
 }

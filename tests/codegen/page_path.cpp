@@ -53,9 +53,9 @@ struct pinref::page_traits<freed> {
   static void free_page(freed& page) noexcept { free_it(page); }
 };
 
-// codegen: locked=1 fetches=0 loads=0
+// codegen: locked=1 fetches=0 branches=1 branches@-O1=2 loads=0
 extern "C" release_result check_freed_put(freed& page) { return pinref::put_page(page); }
-// codegen: locked=1 fetches=0 loads=0
+// codegen: locked=1 fetches=0 branches=1 branches@-O1=2 loads=0
 extern "C" release_result check_freed_unpin(freed& page) { return pinref::unpin_user_page(page); }
 
 template <class Page>

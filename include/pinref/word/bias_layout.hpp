@@ -18,6 +18,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include "pinref/word/paths.hpp"
 #include "pinref/word/zones.hpp"
 
 namespace pinref {
@@ -67,7 +68,7 @@ class bias_layout {
   }
 
   /// Never false for a pinned page.
-  [[nodiscard]] constexpr bool maybe_pinned() const noexcept {
+  [[nodiscard]] PINREF_FAST_PATH constexpr bool maybe_pinned() const noexcept {
     // Of a live word without pins, which is the most likely, one comparison knows.
     constexpr Word fewest = exact_pins ? pin_bias / 2 : pin_bias;
     if (raw_ < zones::live(fewest)) [[likely]]
