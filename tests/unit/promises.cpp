@@ -31,6 +31,7 @@ enum class call {
   unpin_to_idle,
   freeze,
   unfreeze,
+  bury,
   dma_pinned,
   idle,
   wait_until_unpinned,
@@ -60,6 +61,7 @@ struct word {
   release_result unpin(size_t, size_t) noexcept(May != call::unpin_to_idle) { return release_result::last; }
   bool freeze(size_t) noexcept(May != call::freeze) { return true; }
   void unfreeze(size_t) noexcept(May != call::unfreeze) {}
+  void bury() noexcept(May != call::bury) {}
   bool dma_pinned() noexcept(May != call::dma_pinned) { return false; }
   bool idle(size_t) noexcept(May != call::idle) { return true; }
   wait_result wait_until_unpinned() noexcept(May != call::wait_until_unpinned) { return wait_result::reached; }
