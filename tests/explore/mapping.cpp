@@ -208,6 +208,7 @@ void merge(execution& x) {
     if (!pages[0].ref.freeze(1)) return pages[1].ref.unfreeze(1);
     pages[1].data.write(2);
     pages[1].head_is.store(&pages[0], std::memory_order_relaxed);
+    pages[1].ref.bury();
     pages[0].ref.unfreeze(1);
   });
   x.thread([pages] { take_and_read(pages[1], 2, 1); });

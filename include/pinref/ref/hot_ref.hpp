@@ -137,7 +137,7 @@ class hot_ref {
   [[nodiscard]] bool is_hot() const noexcept { return hot_.load(std::memory_order_relaxed) != nullptr; }
 
   /// Precondition as in page_ref; a dead page is not hot.
-  void reset(std::size_t n = 1) noexcept { word_.start(references(n)); }
+  void reset(std::size_t n = 1) noexcept { word_.start(references(n), zone::dead); }
 
   [[nodiscard]] PINREF_FAST_PATH take_result get(std::size_t n = 1) noexcept {
     if (n > max_references_at_once) return take_result::overflow;
@@ -199,7 +199,7 @@ class hot_ref {
     }
     return word_.freeze(references(n));
   }
-  void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
+  void unfreeze(std::size_t n) noexcept { word_.start(references(n), zone::frozen); }
   void bury() noexcept {
     (void)make_exact();
     word_.bury();

@@ -77,7 +77,7 @@ class page_ref {
   /// Begins a life with n references, from 1 to `max_holders` of the layout's zones. Precondition: the page is dead or
   /// frozen and the caller owns it alone. Order: release, so that whoever takes the page sees it as prepared. Linux:
   /// init_page_count().
-  void reset(std::size_t n = 1) noexcept { word_.start(references(n)); }
+  void reset(std::size_t n = 1) noexcept { word_.start(references(n), zone::dead); }
 
   /// Takes n more references. Precondition: the caller holds the page. Order: none needed, none given. Linux:
   /// folio_ref_add().
@@ -142,7 +142,7 @@ class page_ref {
 
   /// Gives a frozen page back with n references, as reset. Precondition: the caller froze it. Order: release. Linux:
   /// page_ref_unfreeze().
-  void unfreeze(std::size_t n) noexcept { word_.start(references(n)); }
+  void unfreeze(std::size_t n) noexcept { word_.start(references(n), zone::frozen); }
 
   /// Makes the page dead, whoever holds it: the end of a frozen page that is freed, and of a page of which a forked
   /// child has inherited holders that can never leave. Precondition: the caller froze it, or nobody else can reach it.

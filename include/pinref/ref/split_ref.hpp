@@ -42,7 +42,7 @@ class page_ref<split_layout<Word, Takers>, Sync> {
 
   void reset(std::size_t n = 1) noexcept {
     pins_.store(0, std::memory_order_relaxed);
-    holders_.start(static_cast<Word>(n));
+    holders_.start(static_cast<Word>(n), zone::dead);
   }
 
   [[nodiscard]] PINREF_FAST_PATH take_result get(std::size_t n = 1) noexcept {
@@ -102,10 +102,10 @@ class page_ref<split_layout<Word, Takers>, Sync> {
     if (n == 0 || n > layout::zones::max_holders || pins_.load(std::memory_order_relaxed) != 0) return false;
     if (!holders_.freeze(static_cast<Word>(n))) return false;
     if (!dma_pinned()) return true;
-    holders_.start(static_cast<Word>(n));
+    unfreeze(n);
     return false;
   }
-  void unfreeze(std::size_t n) noexcept { holders_.start(static_cast<Word>(n)); }
+  void unfreeze(std::size_t n) noexcept { holders_.start(static_cast<Word>(n), zone::frozen); }
   void bury() noexcept { holders_.bury(); }
 
   [[nodiscard]] PINREF_FAST_PATH bool dma_pinned() noexcept {

@@ -58,12 +58,17 @@ class zoned_word {
       return word_.fetch_add(0, order);
   }
 
-  /// Begins a life with n holders. Precondition: the word is dead or frozen and the caller is its only owner. Adds of
-  /// takes that met the word meanwhile stay: they are holders now.
-  void start(word_type n) noexcept {
-    const word_type centre = Zones::of(load()) == zone::frozen ? Zones::frozen : Zones::dead;
+  /// Begins a life with n holders. Precondition: the word is dead or frozen, `most_likely` the one of the two, and the
+  /// caller is its only owner. Adds of takes that met the word meanwhile stay: they are holders now.
+  void start(word_type n, zone most_likely) noexcept {
+    const word_type from = most_likely == zone::frozen ? Zones::frozen : Zones::dead;
     // (R5) pairs with (R1), (R2): a take from this life on sees the page as its owner prepared it.
-    word_.fetch_add(static_cast<word_type>(Zones::live(n) - centre), std::memory_order_release);
+    const word_type old = word_.fetch_add(static_cast<word_type>(Zones::live(n) - from), std::memory_order_release);
+    if (Zones::of(old) != most_likely) [[unlikely]] {
+      const word_type centre = most_likely == zone::frozen ? Zones::dead : Zones::frozen;
+      // (R13) pairs with (R1), (R2): as (R5).
+      word_.fetch_add(static_cast<word_type>(from - centre), std::memory_order_release);
+    }
   }
 
   /// Ends a life by force: the word is dead. Precondition: the caller froze it, or nobody else can reach it. Adds of
@@ -80,7 +85,7 @@ class zoned_word {
 
   /// Adds `delta` holders. Wait-free while the page lives. `delta` is at most `Zones::max_delta`.
   [[nodiscard]] PINREF_FAST_PATH take_result take(word_type delta) noexcept {
-    // (R1) pairs with (R5), (R7): what follows a take sees the page of this life, and the entry as it was
+    // (R1) pairs with (R5), (R7), (R13): what follows a take sees the page of this life, and the entry as it was
     // write-protected.
     if (add(delta, std::memory_order_acquire)) [[unlikely]]
       return resolve_take(delta);
@@ -126,7 +131,7 @@ class zoned_word {
   /// Subtracts `delta` holders and says what that made of the page; `idle_level` is 0, or 1 for a page whose owner's
   /// own reference never goes. Touches the word after giving up the holders: words must be type-stable.
   [[nodiscard]] PINREF_FAST_PATH release_result release(word_type delta, word_type idle_level) noexcept {
-    // (R3) pairs with (R4), (R6), (R7), (R8), (R9), (R10): what the holder did with the page happens before it is
+    // (R3) pairs with (R4), (R6), (R7), (R8), (R9): what the holder did with the page happens before it is
     // freed, reused, or reported as free of holders.
     constexpr auto order = std::memory_order_release;
     if constexpr (requires { Sync::sub_negative(word_, delta, order); })
@@ -187,16 +192,8 @@ class zoned_word {
       if (ticket.reached) return ticket;
       if (wakes && nr_futexes != 0 && Zones::can_be_watched(now)) {
         const word_type marked = static_cast<word_type>(now + Zones::watching);
-        // (R10) pairs with (R3): as (R9), for what `reached` reads besides the word.
-        if (!word_.compare_exchange_weak(now, marked, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+        if (!word_.compare_exchange_weak(now, marked, std::memory_order_relaxed, std::memory_order_relaxed)) continue;
         now = marked;
-        if constexpr (requires { reached.also(); }) {
-          ticket.reached = reached(now);
-          if (ticket.reached) {
-            abandon_wait();
-            return ticket;
-          }
-        }
       }
       ticket.look_again = poll_interval;
       if constexpr (nr_futexes != 0)
@@ -249,7 +246,7 @@ class zoned_word {
 
   PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
     for (;;) {
-      // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
+      // (R2) pairs with (R5), (R7), (R13): the life in which the add counts after all, as if it had been taken there.
       word_type now = word_.load(std::memory_order_acquire);
       const auto step = Zones::after_take(now, delta);
       if (step.next == now) return step.result;
