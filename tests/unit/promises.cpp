@@ -99,13 +99,25 @@ enum class hook {
   longterm_pinnable,
   exclusive,
   set_exclusive,
-  free_page
+  free_page,
+  share_count,
+  sum,
+  mapcount
 };
 
 template <hook May>
 struct page {
   word<call::none> ref;
 };
+
+template <hook May>
+struct users {
+  std::uint64_t sum() const noexcept(May != hook::sum) { return 1; }
+};
+
+// One that is asked by the flags of the call.
+template <hook May>
+struct page_of_a_file : page<hook::none> {};
 
 }  // namespace
 
@@ -131,6 +143,16 @@ struct pinref::page_traits<page<May>> {
   static bool exclusive(page&) noexcept(May != hook::exclusive) { return true; }
   static void set_exclusive(page&, bool) noexcept(May != hook::set_exclusive) {}
   static void free_page(page&) noexcept(May != hook::free_page) {}
+  static users<May> share_count(page&) noexcept(May != hook::share_count) { return {}; }
+  static std::uint64_t mapcount(page&) noexcept(May != hook::mapcount) { return 1; }
+};
+
+template <hook May>
+struct pinref::page_traits<page_of_a_file<May>> {
+  using page = page_of_a_file<May>;
+
+  static auto& ref(page& p) noexcept { return p.ref; }
+  static bool longterm_pinnable(page&, pinref::foll) noexcept(May != hook::longterm_pinnable) { return true; }
 };
 
 namespace {
@@ -154,6 +176,9 @@ TEST_CASE("a page with a function that may throw has not its capability") {
   CHECK(pinref::longterm_page<good>);
   CHECK(pinref::exclusive_page<good>);
   CHECK(pinref::freeable_page<good>);
+  CHECK(pinref::share_counted_page<good>);
+  CHECK(pinref::mapcounted_page<good>);
+  CHECK(pinref::longterm_page<page_of_a_file<hook::none>>);
 
   CHECK(!pinref::host_page<page<hook::ref>>);
   CHECK(!pinref::compound_page<page<hook::head>>);
@@ -175,6 +200,10 @@ TEST_CASE("a page with a function that may throw has not its capability") {
   CHECK(!pinref::exclusive_page<page<hook::exclusive>>);
   CHECK(!pinref::exclusive_page<page<hook::set_exclusive>>);
   CHECK(!pinref::freeable_page<page<hook::free_page>>);
+  CHECK(!pinref::share_counted_page<page<hook::share_count>>);
+  CHECK(!pinref::share_counted_page<page<hook::sum>>);
+  CHECK(!pinref::mapcounted_page<page<hook::mapcount>>);
+  CHECK(!pinref::longterm_page<page_of_a_file<hook::longterm_pinnable>>);
 }
 
 }  // namespace
