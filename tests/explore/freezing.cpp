@@ -101,6 +101,26 @@ void frozen_while_watched(execution& x) {
   check(p.ref.freeze(1), "nothing but the reference is left");
 }
 
+// What begins is another life, and its owner calls it so; or it is the same one, of a page that was given up.
+template <class Layout, bool Frozen>
+void begun_from_the_other(execution& x) {
+  auto& p = make<Layout>(x);
+  check(p.ref.freeze(1), "the only holder");
+  x.thread([&p] {
+    p.data.write(2);
+    if (!Frozen) p.ref.bury();
+    Frozen ? p.ref.reset() : p.ref.unfreeze(1);
+    p.released(p.ref.put());
+  });
+  x.thread([&p] { p.pin_and_use(); });
+  x.join();
+  check(p.ref.snapshot() == Layout{}, "ends dead, with nothing left in the word");
+}
+
+PROTOCOL("a life may begin on a dead page or a frozen one, by either call", begun_from_the_other<pinref::bias64, true>,
+         begun_from_the_other<pinref::bias64, false>, begun_from_the_other<tiny, true>,
+         begun_from_the_other<tiny, false>, begun_from_the_other<pinref::split, true>)
+
 PROTOCOL("a frozen page is its owner's alone", frozen_against_takes<pinref::bias64>, frozen_against_takes<tiny>,
          frozen_against_takes<pinref::split>, frozen_twice<pinref::bias64>)
 

@@ -158,7 +158,8 @@ template <class Layout, class Sync = explored_sync>
 void put_after_freeze(execution& x) {
   auto& p = make<Layout, Sync>(x, 1);
   check(p.ref.freeze(1), "the only holder");
-  for (const std::size_t n : {1, 3}) x.thread([&p, n] { check(p.ref.put(n) != last, "the frozen are not freed"); });
+  for (const std::size_t n : {std::size_t{1}, std::size_t{3}})
+    x.thread([&p, n] { check(p.ref.put(n) != last, "the frozen are not freed"); });
   x.thread([&p] { check(p.ref.try_get(2) == take_result::dead, "frozen stays frozen"); });
   x.join();
   check(p.ref.snapshot().zone() == pinref::zone::frozen, "and is nobody else's");
@@ -186,7 +187,7 @@ template <class Layout, unsigned Takers = Layout::zones::takers>
 void all_takers_at_once(execution& x) {
   auto& p = make<Layout>(x, 1);
   auto& lasts = x.make<explorer::ghost<int>>();
-  const auto note = [&p, &lasts](release_result result) {
+  const auto note = [&lasts](release_result result) {
     check(result != release_result::underflow, "a rightful release is not refused");
     if (result == last) lasts.add(1);
   };

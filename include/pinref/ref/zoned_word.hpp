@@ -66,8 +66,8 @@ class zoned_word {
     const word_type old = word_.fetch_add(static_cast<word_type>(Zones::live(n) - from), std::memory_order_release);
     if (Zones::of(old) != most_likely) [[unlikely]] {
       const word_type centre = most_likely == zone::frozen ? Zones::dead : Zones::frozen;
-      // (R13) pairs with (R1), (R2): as (R5).
-      word_.fetch_add(static_cast<word_type>(from - centre), std::memory_order_release);
+      // Relaxed: it goes on with what the add before it has released.
+      word_.fetch_add(static_cast<word_type>(from - centre), std::memory_order_relaxed);
     }
   }
 
@@ -85,7 +85,7 @@ class zoned_word {
 
   /// Adds `delta` holders. Wait-free while the page lives. `delta` is at most `Zones::max_delta`.
   [[nodiscard]] PINREF_FAST_PATH take_result take(word_type delta) noexcept {
-    // (R1) pairs with (R5), (R7), (R13): what follows a take sees the page of this life, and the entry as it was
+    // (R1) pairs with (R5), (R7): what follows a take sees the page of this life, and the entry as it was
     // write-protected.
     if (add(delta, std::memory_order_acquire)) [[unlikely]]
       return resolve_take(delta);
@@ -246,7 +246,7 @@ class zoned_word {
 
   PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
     for (;;) {
-      // (R2) pairs with (R5), (R7), (R13): the life in which the add counts after all, as if it had been taken there.
+      // (R2) pairs with (R5), (R7): the life in which the add counts after all, as if it had been taken there.
       word_type now = word_.load(std::memory_order_acquire);
       const auto step = Zones::after_take(now, delta);
       if (step.next == now) return step.result;
