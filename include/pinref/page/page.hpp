@@ -106,7 +106,7 @@ template <host_page Page>
 }
 
 /// Sleeps until the page is not pinned, at some instant. See page_ref::wait_until_unpinned. May block.
-template <host_page Page, class Canceller = never_cancelled>
+template <host_page Page, cancels_waits<typename detail::ref_of<Page>::sync> Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_unpinned(Page& page, const deadline& until = deadline::never(),
                                               const Canceller& stop = {}) noexcept {
   Page& head = pinref::compound_head(page);
@@ -115,7 +115,7 @@ template <host_page Page, class Canceller = never_cancelled>
 }
 
 /// Sleeps until nobody but the owner holds the page, at some instant. See page_ref::wait_until_idle. May block.
-template <host_page Page, class Canceller = never_cancelled>
+template <host_page Page, cancels_waits<typename detail::ref_of<Page>::sync> Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_idle(Page& page, const deadline& until = deadline::never(),
                                           const Canceller& stop = {}) noexcept {
   Page& head = pinref::compound_head(page);
