@@ -143,8 +143,8 @@ TEST_CASE("a page is marked dirty under its lock, which is given back, by a rele
   watched_space space;
   space.only.ref.reset();
   pinref::pin_owner<watched_page, std::mutex> owner;
-  pinref::owned_pins request{owner};
   watched_page* page = nullptr;
+  pinref::owned_pins request{owner};
   REQUIRE(request.pin_user_pages_fast(space, 0, 1, foll::write, &page).count == 1);
   SUBCASE("the lock is free") {
     CHECK(request.unpin_dirty_deferred() == 1);
@@ -180,8 +180,8 @@ TEST_CASE("a request takes the way its name says: with the host's lock, or witho
   space.map(0);
   space.map(1);
   pinref::pin_owner<page, std::mutex> owner;
-  pinref::owned_pins request{owner};
   page* pages[2] = {};
+  pinref::owned_pins request{owner};
   CHECK(request.pin_user_pages_fast(space, space.address(0), 2, foll::write, pages).ok());
   CHECK(space.faults == 0);
   CHECK(request.unpin().ok());
