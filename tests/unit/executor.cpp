@@ -4,7 +4,7 @@
 
 // A page is awaited without a thread: the futexes of a ticket go to io_uring, and a completion says to look again.
 
-#if defined(__linux__) && __has_include(<linux/io_uring.h>)
+#if defined(__linux__)
 
 #include <errno.h>
 #include <linux/io_uring.h>
