@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -14,53 +15,100 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
-// word/
-enum class zone : unsigned char;
-template <std::unsigned_integral Word, unsigned Takers = 511>
-struct zones;
-template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 511>
-class bias_layout;
-template <std::unsigned_integral Word, unsigned Takers = 511>
-class split_layout;
-using bias64 = bias_layout<std::uint64_t, 32>;
-using bias32 = bias_layout<std::uint32_t, 10>;
-using split = split_layout<std::uint32_t>;
-
-// ref/
+// sync/
 struct std_sync;
 struct shared_sync;
-enum class sleep_result : unsigned char;
-enum class take_result : unsigned char;
-enum class release_result : unsigned char;
-enum class wait_result : unsigned char;
-template <class Zones, auto Quiet, class Sync>
-class zoned_word;
+struct hot_sync;
+class hot_threads;
 class deadline;
+template <class Object>
+class layout_stamp;
 struct never_cancelled;
-// monotonic_now  poll_interval  stop_canceller (ref/stop_token.hpp)
-// Concepts: reference_word  cancels_waits
+enum class sleep_result : unsigned char;
+enum class wait_result : unsigned char;
 template <class Sync = std_sync>
 class wait_canceller;
 template <class Sync>
 struct wait_ticket;
+// monotonic_now  poll_interval  stop_canceller (sync/stop_token.hpp)
+// Concepts: word_sync  hot_word_sync  cancels_waits
+
+// word/
+enum class hold : unsigned char;
+enum class owner_ref : unsigned char;
+enum class take_result : unsigned char;
+enum class release_result : unsigned char;
+enum class zone : unsigned char;
+struct call_site;
+struct holder_id;
+struct holder_site;
+struct no_site;
+struct unpinned;
+struct at_most;
+template <class Word>
+struct bits_clear;
+template <class Word>
+struct host_change;
+template <std::unsigned_integral Word, unsigned Takers = 511, unsigned HostBits = 0, unsigned Claimants = 0>
+struct zones;
+template <std::unsigned_integral Word, unsigned PinShift, unsigned Takers = 511, unsigned HostBits = 0,
+          unsigned Claimants = 0>
+class bias_layout;
+template <std::unsigned_integral Word, unsigned Takers = 511, unsigned Claimants = 0>
+class split_layout;
+using bias64 = bias_layout<std::uint64_t, 32>;
+using bias32 = bias_layout<std::uint32_t, 10>;
+using split32 = split_layout<std::uint32_t>;
+template <class Zones, auto Quiet, class Sync>
+class zoned_word;
+template <class Layout, class Sync>
+class bias_word;
+template <class Layout, class Sync>
+class split_word;
+template <class Layout, class Sync, unsigned Threads>
+class hot_word;
+template <class Word, class Sync, Word Room>
+struct hot_slot;
+// Concepts: word_layout  reference_counter  ticketed_counter  host_bits_counter  readable_counter  hot_counter
+// listing_counter
+
+// parts/
+struct list_link;
+enum class list_links : unsigned char;
+template <class Item, auto Link, list_links Links = list_links{}, class Sync = std_sync>
+class deferred_list;
+template <class Sync = std_sync>
+class share_count;
+template <class Sync = std_sync>
+class swap_slot;
+template <class Sync = std_sync>
+class write_protect_seq;
+template <class Sync = std_sync>
+class layout_gate;
+template <class Sync = std_sync>
+class page_stamp;
+struct stamp_seen;
+// copy_in  copy_out
+
+// ref/
 template <class Layout = bias64, class Sync = std_sync>
 class page_ref;
-class hot_threads;
-struct hot_sync;
 template <class Layout = bias64, class Sync = hot_sync, unsigned Threads = 64>
 class hot_ref;
+// basic_ref
+// Concepts: reference_word
 
 // page/
-enum class hold : unsigned char;
 template <class Page>
 struct page_traits;
-// compound_head  page_immortal  get_page  try_get_page  put_page  try_pin_page  add_pin  unpin_user_page
-// page_ref_count  page_pin_count  page_dma_pinned  page_dma_pinned_hint  page_idle  wait_until_unpinned
-// wait_until_idle
-// Concepts: host_page  compound_page  numbered_page  lockable_page  trylockable_page  dirty_page  cleanable_page
-// idle_page  immortal_page  longterm_page  exclusive_page  freeable_page  share_counted_page  mapcounted_page
+// compound_head  page_immortal  get_page  get_page_unless_zero  put_page  try_pin_page  add_pin  unpin_user_page
+// page_references  page_pins  page_dma_pinned  page_dma_pinned_hint  page_idle  wait_until_unpinned
+// wait_until_idle  caller
+// Concepts: host_page  compound_page  composable_page  numbered_page  lockable_page  trylockable_page  dirty_page
+// cleanable_page idle_page  immortal_page  longterm_page  exclusive_page  freeable_page  stamped_page
+// share_counted_page mapcounted_page
 
 // gup/
 enum class gup_error : unsigned char;
@@ -68,18 +116,18 @@ enum class foll : unsigned;
 struct gup_result;
 template <class Page>
 struct mapping;
+struct extent_request;
+template <class Extent>
+struct extent_part;
 // get_user_pages  get_user_pages_fast  pin_user_pages  pin_user_pages_fast  fault_in_user_pages  pin_object_folios
 // unpin_user_pages  unpin_user_pages_dirty_lock  unpin_user_page_range  unpin_user_page_range_dirty_lock
-// unpin_user_folio  unpin_user_folio_dirty_lock  release_pages  write_protect_seq
-// check_flags  has  to_errno  to_string  max_pages  max_relocations  max_object_races  prefetch_distance
-// Concepts: address_space  prefetching_space  diagnosing_space  relocating_space  forking_space  interrupting_space
-// page_object
+// unpin_user_folio  unpin_user_folio_dirty_lock  release_pages  get_page_range  pin_page_range  put_page_range
+// get_extents  pin_extents  any_dma_pinned  freeze_page_range  thaw_page_range  make_compound_page  split_compound_page
+// check_flags  has  to_errno  max_pages  max_relocations  max_object_races  prefetch_distance  to_errc (gup/errc.hpp)
+// Concepts: address_space  extent_space  prefetching_space  diagnosing_space  relocating_space  forking_space
+// interrupting_space page_object  page_span
 
-// hold/
-enum class on_release : unsigned char;
-// page_ptr  page_pin  pinned_range  pin_owner  owned_pins
-
-// decide/
+// protocols/
 enum class mkclean_result : unsigned char;
 enum class if_pinned : unsigned char;
 enum class writeback_result : unsigned char;
@@ -88,18 +136,36 @@ enum class fork_result : unsigned char;
 enum class break_result : unsigned char;
 enum class reclaim_result : unsigned char;
 enum class migrate_result : unsigned char;
-// page_mkclean  writeback_page  pins_by_bias  pins_by_mapcount  can_reuse  can_reuse_locked  page_needs_cow_for_dma
-// fork_page  share_count  swap_slot  layout_gate  break_layout  expected_ref_count  reclaim_page  migrate_page
-// reverse_map (concept)
+struct pins_by_bias;
+struct pins_by_mapcount;
+template <class Sync>
+struct break_options;
+// page_mkclean  writeback_page  can_reuse  can_reuse_locked  page_needs_cow_for_dma  fork_page  break_layout
+// expected_ref_count  reclaim_page  migrate_page
+// Concepts: reverse_map  fork_entry  access_gate  layout_object
+
+// handles/
+enum class on_release : unsigned char;
+template <class Handle>
+struct pin_result;
+// page_ptr  page_pin  pinned_range  pin_owner  pin_request
+// Concepts: basic_lockable
 
 // observe/
 struct pin_totals;
 template <class Sync = std_sync>
 class pin_accounts;
-struct call_site;
+struct ref_observer;
 struct misuse;
 enum class misuse_kind : unsigned char;
-// accounted_ref  checked_ref  abort_on_misuse  accounts_finder (concept)
+struct abort_on_misuse;
+template <class Sync, class Report>
+class pair_check;
+struct page_holder;
+class holder_entry;
+struct no_pin_hooks;
+// observed_ref  accounted_ref  pin_accounting  checked_ref  logged_ref  holder_listing  holder_log  report_holders
+// Concepts: word_observer  accounts_finder  log_finder  pin_hooks
 
 // host/
 enum class protection : unsigned char;
@@ -109,7 +175,24 @@ template <class Ref>
 class basic_frame_arena;
 template <class Ref>
 class basic_page_table;
+template <class Ref>
+class basic_deferring_resource;
 using frame_arena = basic_frame_arena<page_ref<>>;
 using page_table = basic_page_table<page_ref<>>;
+struct registration_budget;
+struct registration_counts;
+struct always_admitted;
+struct shadow_memory;
+template <class Handle, class Sync>
+class registered_region;
+template <class Backend, std::size_t MaxRegions = 1024, class Sync = std_sync, std::size_t MaxClosed = 16>
+class registration_cache;
+template <class Ref = page_ref<>, unsigned AddressBits = sizeof(void*) == 8 ? 47 : 32, unsigned LeafBits = 30,
+          unsigned PageBits = 12>
+class shadow;
+// Concepts: registration_backend
+using deferring_resource = basic_deferring_resource<page_ref<>>;
 
-}  // namespace pinref
+// Each enum has a to_string.
+
+}  // namespace pinref::inline v0_1

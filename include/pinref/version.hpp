@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -10,6 +11,7 @@
 ///     #include <pinref/version.hpp>
 ///     static_assert(PINREF_VERSION_MAJOR == 0 && PINREF_VERSION_MINOR >= 1);
 
+/// The version of the library; with another major or minor number its layouts may differ.
 #define PINREF_VERSION_MAJOR 0
 #define PINREF_VERSION_MINOR 1
 #define PINREF_VERSION_PATCH 0

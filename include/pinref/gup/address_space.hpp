@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -8,9 +9,9 @@
 /// - `lookup(address, flags)`: without a lock, the page mapped there and a token of the entry that says so, or no page
 ///   if there is none or the entry does not allow what `flags` ask. It may be stale the moment it returns.
 /// - `recheck(address, mapping)`: is the entry still the one the token was read from? Called after the take, which
-///   orders it: who changes or clears an entry and then asks `page_dma_pinned` is either seen here or sees the pin. It
-///   is an acquire load like the look-up if pages are filled after their life begins, because the same entry may map
-///   the same page again.
+///   orders it: if a thread changes or clears an entry and then asks `page_dma_pinned`, it sees the pin, or the change
+///   is seen here. It is an acquire load like the look-up if pages are filled after their life begins, because the same
+///   entry may map the same page again.
 /// - `fault_in(address, flags, use)`: the slow path, which may block. It makes the page present with the access asked
 ///   for (unless `flags` contain nofault) and calls `use(mapping)` once while nothing can unmap or replace it, then
 ///   returns what `use` returned; or it returns a reason without calling `use`.
@@ -43,6 +44,9 @@
 ///     };
 ///     static_assert(pinref::address_space<table> && pinref::prefetching_space<table>);
 ///
+/// Errors: a space that is not as its concepts ask does not compile; fault_in says why it cannot.
+/// Memory order: the take orders the recheck, see above.
+/// Progress: look-ups take no lock; fault_in and relocate may block.
 /// Source: Linux gup_fast_pte_range(), follow_page_mask(), faultin_page().
 
 #include <concepts>
@@ -52,7 +56,7 @@
 #include "pinref/gup/flags.hpp"
 #include "pinref/page/page_traits.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// What a look-up found.
 template <class Page>
@@ -64,6 +68,7 @@ struct mapping {
 
 // clang-format 14 breaks noexcept requirements apart.
 // clang-format off
+/// A space as said above: what every call on a range of addresses asks for.
 template <class Space>
 concept address_space = host_page<typename Space::page> &&
     std::convertible_to<decltype(Space::page_size), std::size_t> &&
@@ -102,8 +107,8 @@ concept relocating_space = requires(Space& space, std::uintptr_t start, std::siz
 template <class Space>
 concept forking_space = requires(Space& space, std::uint32_t seen) {
   { space.fork_seq() } noexcept;
-  { space.fork_seq().try_begin_pin(seen) } -> std::same_as<bool>;
-  { space.fork_seq().overlapped(seen) } -> std::same_as<bool>;
+  { space.fork_seq().try_read_begin(seen) } noexcept -> std::same_as<bool>;
+  { space.fork_seq().read_retry(seen) } noexcept -> std::same_as<bool>;
 };
 
 /// Optional: can tell a caller to give up, as a signal does. Asked before each slow step under foll::interruptible.
@@ -153,4 +158,4 @@ constexpr bool check_space() noexcept {
 
 }  // namespace detail
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -7,17 +8,24 @@
 ///
 /// Example:
 ///
-///     pin_user_pages_fast(space, start, n, pinref::foll::write | pinref::foll::longterm, pages);
+///     const pinref::foll flags = pinref::foll::write | pinref::foll::longterm;
+///     const auto done = pinref::pin_user_pages_fast(space, start, n, flags, pages);
+///     if (!done.ok()) give_up(to_string(done.reason));           // the first done.count pages are pinned all the same
+///     if (!pinref::unpin_user_pages(pages, done.count).ok()) give_up("somebody has released our pins");
 ///
+/// Errors: bad_flags and null_pages, as the table of check_flags says.
+/// Memory order: none.
+/// Progress: wait-free.
 /// Source: Linux FOLL_* and is_valid_gup_args().
 
-#include "pinref/gup/result.hpp"
+#include "pinref/gup/gup_result.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// What a call is asked for. The caller may give any of the first group; the second belongs to the call's name.
 ///
 ///     flag           meaning
+///     none           none of these
 ///     write          the pages will be written; the mapping must allow it
 ///     longterm       held for long: pages that may not be are relocated or refused; with pin only
 ///     force          access the mapping's protection refuses, as a debugger needs it
@@ -51,10 +59,39 @@ enum class foll : unsigned {
   pin = 1u << 8,
 };
 
+/// The name of one flag, as spelled above; of several, or of an unknown bit, "flags".
+[[nodiscard]] constexpr const char* to_string(foll flag) noexcept {
+  switch (flag) {
+    case foll::none:
+      return "none";
+    case foll::write:
+      return "write";
+    case foll::longterm:
+      return "longterm";
+    case foll::force:
+      return "force";
+    case foll::nofault:
+      return "nofault";
+    case foll::fast_only:
+      return "fast_only";
+    case foll::interruptible:
+      return "interruptible";
+    case foll::all:
+      return "all";
+    case foll::get:
+      return "get";
+    case foll::pin:
+      return "pin";
+  }
+  return "flags";
+}
+
+/// The flags of both.
 [[nodiscard]] constexpr foll operator|(foll a, foll b) noexcept {
   return static_cast<foll>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
 
+/// The flags that both have.
 [[nodiscard]] constexpr foll operator&(foll a, foll b) noexcept {
   return static_cast<foll>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
 }
@@ -77,4 +114,4 @@ enum class foll : unsigned {
   return gup_error::none;
 }
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

@@ -1,38 +1,46 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
-/// pin_object_folios: pins a range of an object that is mapped nowhere, a file in memory say, by its folios.
+/// pin_object_folios: pins a range of an object that is mapped nowhere, such as a file in memory, by its folios.
 ///
 /// When not to use it: for memory that has an address. `pin_user_pages` checks its mapping too.
 ///
 /// Example:
 ///
 ///     frame* folios[8];
-///     std::size_t offset;
-///     auto [count, reason] = pinref::pin_object_folios(object, 5000, 70000, folios, 8, offset);
+///     std::size_t offset = 0;
+///     const auto [count, reason] = pinref::pin_object_folios(object, 5000, 9000, folios, offset);
+///     if (reason != pinref::gup_error::none) return give_up(to_string(reason));   // no pin is held
+///     start_dma();                                               // from byte `offset` of folios[0] on
+///     if (!pinref::unpin_user_pages(folios, count).ok()) give_up("somebody has released our pins");
 ///
+/// Errors: the result says; on any error no pin is held.
+/// Memory order: acquire on each folio.
+/// Progress: blocks where the object's `allocate` does, else lock-free.
 /// Source: Linux memfd_pin_folios().
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
-#include "pinref/gup/gup.hpp"
+#include "pinref/gup/gup_result.hpp"
 #include "pinref/gup/release.hpp"
-#include "pinref/gup/result.hpp"
-#include "pinref/page/hold.hpp"
+#include "pinref/gup/walk.hpp"
+#include "pinref/page/holders.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
+// clang-format 14 breaks noexcept requirements apart.
+// clang-format off
 /// The host's contract for an object: pages by index.
 ///
 /// - `size()`: bytes. `page_size`: bytes of one index.
 /// - `find(index)`: without a lock, the page at the index or null. It is asked again after the pin.
-/// - `allocate(index)`: makes a page there. `busy` means that somebody else was faster. May block.
+/// - `allocate(index)`: makes a page there. `busy` means that another thread was faster. May block.
 ///
 /// Functions must be noexcept.
-// clang-format 14 breaks noexcept requirements apart.
-// clang-format off
 template <class Object>
 concept page_object = host_page<typename Object::page> &&
     std::convertible_to<decltype(Object::page_size), std::size_t> && requires(Object& object, std::uint64_t index) {
@@ -54,7 +62,8 @@ inline constexpr unsigned max_object_races = 64;
 /// order: acquire on each folio. May block where `allocate` does.
 template <page_object Object>
 gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t last, typename Object::page** folios,
-                             std::size_t max, std::size_t& offset) noexcept {
+                             std::size_t max, std::size_t& offset,
+                             caller<typename Object::page> where = caller<typename Object::page>::current()) noexcept {
   using page = typename Object::page;
   static_assert(freeable_page<page>, "pinref: pinning an object needs page_traits<Page>::free_page(page)");
   static_assert(!compound_page<page> || numbered_page<page>,
@@ -89,10 +98,10 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
       // Made, and taken away again before it was found.
       const bool again = made == gup_error::none || made == gup_error::busy;
       done.reason = !again ? made : races++ == max_object_races ? gup_error::busy : gup_error::none;
-    } else if (const take_result taken = detail::take<hold::pin>(*found, 1); taken == take_result::overflow) {
+    } else if (const take_result taken = detail::take<hold::pin>(*found, 1, where); taken == take_result::overflow) {
       done.reason = gup_error::overflow;
     } else if (taken == take_result::dead || object.find(index) != found) {
-      if (taken == take_result::taken) detail::drop<hold::pin>(*found, 1);
+      if (taken == take_result::taken) detail::drop<hold::pin>(*found, 1, where);
       if (races++ == max_object_races) done.reason = gup_error::busy;
     } else {
       page& head = pinref::compound_head(*found);
@@ -104,7 +113,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
       races = 0;
     }
     if (done.reason != gup_error::none) {
-      (void)pinref::unpin_user_pages(folios, done.count);
+      (void)pinref::unpin_user_pages(folios, done.count, where);
       for (std::size_t i = 0; i != done.count; ++i) folios[i] = nullptr;
       return {0, done.reason};
     }
@@ -112,5 +121,11 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
   offset = first_offset;
   return done;
 }
+template <page_object Object>
+gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t last,
+                             std::span<typename Object::page*> folios, std::size_t& offset,
+                             caller<typename Object::page> where = caller<typename Object::page>::current()) noexcept {
+  return pinref::pin_object_folios(object, first, last, folios.data(), folios.size(), offset, where);
+}
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

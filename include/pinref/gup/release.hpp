@@ -1,35 +1,42 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
 /// Releasing many pages: unpin, dirty and unpin, put. Runs of one head cost one atomic.
 ///
-/// Every call takes null entries in its stride. Neighbours of one head are released together. A run of more than is
-/// held is refused whole; all other runs are released. The result then says `underflow`, and how many pages were
-/// released. A page that cannot be marked dirty is released all the same, and the result says dirty_refused, unless
-/// there was an underflow too.
-///
-/// A count above `max_pages` is refused: an error code, -14 say, that was taken for one.
+/// Null entries are skipped. Neighbours of one head are released together.
 ///
 /// When not to use it: to undo a failed `pin_user_pages`; it has undone what its result does not count.
 ///
 /// Example:
 ///
-///     pinref::gup_result done = pinref::unpin_user_pages_dirty_lock(pages, n, true);   // a device wrote to them
+///     const auto pinned = pinref::pin_user_pages(space, start, n, pinref::foll::write, pages);
+///     const auto done = pinref::unpin_user_pages_dirty_lock(pages, pinned.count, true);   // a device wrote to them
+///     if (done.reason == pinref::gup_error::dirty_refused) give_up("what it wrote may be lost");
 ///
-/// Memory order: release for each page; the dirty bit is set before the pin goes, so whoever freezes the page and then
-/// looks sees it. Progress: lock-free, except for the page lock of the dirty forms. Needs `free_page` of the host.
+/// Needs `free_page` of the host.
 ///
+/// Errors: a run of more than is held is refused whole; all other runs are released. The result then says `underflow`,
+/// and how many pages were released. A page that cannot be marked dirty is released all the same, and the result says
+/// dirty_refused, unless there was an underflow too. A count above `max_pages` is refused with too_many_pages: it is an
+/// error code, such as -14, that was taken for a count.
+/// Memory order: release for each page; the dirty bit is set before the pin goes, so a caller that freezes the page and
+/// then looks sees it.
+/// Progress: lock-free, except for the page lock of the dirty forms.
 /// Source: Linux unpin_user_pages(), unpin_user_pages_dirty_lock(), unpin_user_page_range_dirty_lock(),
 /// unpin_user_folio(), release_pages().
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
+#include <utility>
 
-#include "pinref/gup/result.hpp"
-#include "pinref/page/hold.hpp"
+#include "pinref/gup/gup_result.hpp"
+#include "pinref/page/holders.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// The most pages one call takes or releases: an array has room for no more. A count above it is an error code that was
 /// taken for one, and is refused with too_many_pages.
@@ -41,7 +48,11 @@ namespace detail {
   return a < b ? a : b;
 }
 
-/// Does the page have n pins, or n holders? It may be asked before their release: the caller's cannot leave meanwhile.
+template <class Pages>
+using page_of_span = std::remove_cv_t<
+    std::remove_pointer_t<std::remove_cv_t<std::remove_pointer_t<decltype(std::data(std::declval<Pages&>()))>>>>;
+
+/// Does the page have n pins, or n holders? May be asked before their release: the caller's own cannot leave meanwhile.
 template <hold Mode, class Page>
 [[nodiscard]] bool holds(Page& head, std::size_t n) noexcept {
   auto& ref = page_traits<Page>::ref(head);
@@ -59,7 +70,7 @@ template <hold Mode, class Page>
 }
 
 /// Are these holders more than one step releases, and more than there are? A step releases all or none, but the steps
-/// before the one that is refused would have released those of somebody who comes meanwhile.
+/// before the one that is refused could have released holders of another thread.
 template <hold Mode, class Page>
 [[nodiscard]] bool too_many(Page& head, std::size_t n) noexcept {
   return n > max_at_once<Mode, Page> && !pinref::page_immortal(head) && !detail::holds<Mode>(head, n);
@@ -67,7 +78,7 @@ template <hold Mode, class Page>
 
 /// Drops n holders of a head and adds them to the result, or none if there are fewer.
 template <hold Mode, class Page>
-void drop_run(Page& head, std::size_t n, gup_result& done, site_of<Page> where) noexcept {
+void drop_run(Page& head, std::size_t n, gup_result& done, caller<Page> where) noexcept {
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
   if (detail::too_many<Mode>(head, n)) {
     done.reason = gup_error::underflow;
@@ -95,7 +106,7 @@ bool set_dirty(Page& head) noexcept {
   }
 }
 
-/// Marks a page dirty that is clean; only then is its lock taken. Seeing it dirty without the lock is no race: whoever
+/// Marks a clean page dirty; only then is its lock taken. Seeing it dirty without the lock is no race: a writeback that
 /// cleans it write-protects first and finds the pin. False if the host refuses.
 template <class Page>
 bool dirty_locked(Page& head) noexcept {
@@ -151,7 +162,7 @@ void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
 /// The body of every release of an array or a range: one run of one head after the other.
 template <hold Mode, bool MakeDirty, class Page>
 struct drop_runs {
-  site_of<Page> where;
+  caller<Page> where;
   gup_result done = {};
 
   void operator()(Page& head, std::size_t length) noexcept {
@@ -163,7 +174,7 @@ struct drop_runs {
 };
 
 template <hold Mode, bool MakeDirty, class Page>
-gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) noexcept {
+gup_result drop_pages(Page* const* pages, std::size_t n, caller<Page> where) noexcept {
   if (pages == nullptr && n != 0) return {0, gup_error::null_pages};
   if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<Mode, MakeDirty, Page> drop{where};
@@ -172,7 +183,7 @@ gup_result drop_pages(Page* const* pages, std::size_t n, site_of<Page> where) no
 }
 
 template <bool MakeDirty, class Page>
-gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept {
+gup_result unpin_range(Page* first, std::size_t n, caller<Page> where) noexcept {
   if (first == nullptr && n != 0) return {0, gup_error::null_pages};
   if (n > max_pages) return {0, gup_error::too_many_pages};
   drop_runs<hold::pin, MakeDirty, Page> drop{where};
@@ -182,27 +193,44 @@ gup_result unpin_range(Page* first, std::size_t n, site_of<Page> where) noexcept
 
 }  // namespace detail
 
+// clang-format off
+/// Pages by their addresses, next to each other: a span, an array, a vector. Not a handle: that releases them itself.
+template <class Pages>
+concept page_span = requires(const Pages& pages) {
+  { std::size(pages) } -> std::convertible_to<std::size_t>;
+  { std::data(pages) } -> std::convertible_to<detail::page_of_span<Pages>* const*>;
+  requires host_page<detail::page_of_span<Pages>>;
+};
+// clang-format on
+
 /// Releases one pin of each of n pages.
 template <host_page Page>
-gup_result unpin_user_pages(Page* const* pages, std::size_t n,
-                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+gup_result unpin_user_pages(Page* const* pages, std::size_t n, caller<Page> where = caller<Page>::current()) noexcept {
   return detail::drop_pages<hold::pin, false>(pages, n, where);
+}
+template <page_span Pages, class Page = detail::page_of_span<Pages>>
+gup_result unpin_user_pages(const Pages& pages, caller<Page> where = caller<Page>::current()) noexcept {
+  return pinref::unpin_user_pages<Page>(std::data(pages), std::size(pages), where);
 }
 
 /// As unpin_user_pages; with `make_dirty` each page is marked dirty first, under its lock if it is clean. May block
 /// then.
 template <host_page Page>
 gup_result unpin_user_pages_dirty_lock(Page* const* pages, std::size_t n, bool make_dirty,
-                                       detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+                                       caller<Page> where = caller<Page>::current()) noexcept {
   return make_dirty ? detail::drop_pages<hold::pin, true>(pages, n, where)
                     : detail::drop_pages<hold::pin, false>(pages, n, where);
+}
+template <page_span Pages, class Page = detail::page_of_span<Pages>>
+gup_result unpin_user_pages_dirty_lock(const Pages& pages, bool make_dirty,
+                                       caller<Page> where = caller<Page>::current()) noexcept {
+  return pinref::unpin_user_pages_dirty_lock<Page>(std::data(pages), std::size(pages), make_dirty, where);
 }
 
 /// Releases one pin of each of n pages that follow each other by frame number, from `first` on. They may belong to
 /// several heads; neighbours of one head go together. Linux: unpin_user_page_range_dirty_lock() without make_dirty.
 template <host_page Page>
-gup_result unpin_user_page_range(Page* first, std::size_t n,
-                                 detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+gup_result unpin_user_page_range(Page* first, std::size_t n, caller<Page> where = caller<Page>::current()) noexcept {
   return detail::unpin_range<false>(first, n, where);
 }
 
@@ -210,14 +238,13 @@ gup_result unpin_user_page_range(Page* first, std::size_t n,
 /// block then.
 template <host_page Page>
 gup_result unpin_user_page_range_dirty_lock(Page* first, std::size_t n, bool make_dirty,
-                                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+                                            caller<Page> where = caller<Page>::current()) noexcept {
   return make_dirty ? detail::unpin_range<true>(first, n, where) : detail::unpin_range<false>(first, n, where);
 }
 
 /// Releases n pins of one folio at once.
 template <host_page Page>
-gup_result unpin_user_folio(Page& folio, std::size_t n,
-                            detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+gup_result unpin_user_folio(Page& folio, std::size_t n, caller<Page> where = caller<Page>::current()) noexcept {
   detail::drop_runs<hold::pin, false, Page> run{where};
   run(pinref::compound_head(folio), n);
   return run.done;
@@ -226,7 +253,7 @@ gup_result unpin_user_folio(Page& folio, std::size_t n,
 /// As unpin_user_folio, marked dirty first, under its lock if it is clean. May block.
 template <host_page Page>
 gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n,
-                                       detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+                                       caller<Page> where = caller<Page>::current()) noexcept {
   detail::drop_runs<hold::pin, true, Page> run{where};
   if (n != 0) run(pinref::compound_head(folio), n);
   return run.done;
@@ -234,9 +261,12 @@ gup_result unpin_user_folio_dirty_lock(Page& folio, std::size_t n,
 
 /// Releases one reference of each of n pages: the other half of get_user_pages. Linux: release_pages().
 template <host_page Page>
-gup_result release_pages(Page* const* pages, std::size_t n,
-                         detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+gup_result release_pages(Page* const* pages, std::size_t n, caller<Page> where = caller<Page>::current()) noexcept {
   return detail::drop_pages<hold::reference, false>(pages, n, where);
 }
+template <page_span Pages, class Page = detail::page_of_span<Pages>>
+gup_result release_pages(const Pages& pages, caller<Page> where = caller<Page>::current()) noexcept {
+  return pinref::release_pages<Page>(std::data(pages), std::size(pages), where);
+}
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

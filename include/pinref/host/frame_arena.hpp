@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -11,10 +12,16 @@
 /// Example:
 ///
 ///     pinref::frame_arena arena{4};                              // 4 blocks of 2 MiB
-///     if (!arena.valid()) return;                                // the system refused the memory
-///     pinref::frame_arena::frame* page = arena.allocate();                    // one reference
+///     if (!arena.valid()) return give_up("the system refused the memory");
+///     pinref::frame_arena::frame* const page = arena.allocate();   // one reference
+///     if (page == nullptr) return give_up("no frame is free");
 ///     std::memset(arena.data(*page), 0, arena.frame_size);
-///     (void)pinref::put_page(*page);                             // back on the free list
+///     pinref::put_page(*page);                                   // back on the free list
+///
+/// Errors: an arena that got no memory is not valid; allocations return null when no frame is free.
+/// Memory order: that of the arena's lock; a frame's next owner sees what the last one wrote.
+/// Progress: allocations and the release that frees a page take the lock, and may sleep for it.
+/// Source: pinref's own; Linux's page allocator is what it stands for.
 
 #include <sys/mman.h>
 
@@ -24,17 +31,20 @@
 #include <mutex>
 #include <new>
 
+#include "pinref/gup/page_range.hpp"
 #include "pinref/host/frame.hpp"
 #include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// `Ref` is the reference word of every frame: any layout, any Sync.
 template <class Ref>
 class basic_frame_arena {
  public:
+  /// Its page descriptor.
   using frame = basic_frame<Ref>;
+  /// Bytes of a frame, frames of a compound page, and bytes of that.
   static constexpr std::size_t frame_size = 4096;
   static constexpr std::size_t frames_per_block = 512;
   static constexpr std::size_t block_size = frame_size * frames_per_block;
@@ -65,8 +75,11 @@ class basic_frame_arena {
     if (mapped_ != nullptr) ::munmap(mapped_, mapped_size_);
   }
 
+  /// Has it got its memory?
   [[nodiscard]] bool valid() const noexcept { return memory_ != nullptr; }
+  /// How many frames it has.
   [[nodiscard]] std::size_t nr_frames() const noexcept { return nr_frames_; }
+  /// How many of them are free, at some instant. May block.
   [[nodiscard]] std::size_t nr_free() const noexcept {
     const std::lock_guard guard{lock_};
     return nr_free_;
@@ -83,7 +96,9 @@ class basic_frame_arena {
     --from->nr_free;
     link(*from);
     --nr_free_;
-    return start(*page, 1);
+    (void)page->clear_dirty();
+    page->ref_.init();
+    return page;
   }
 
   /// The head of a compound page of 2 MiB with one reference, or null if no block is free. May block.
@@ -96,30 +111,34 @@ class basic_frame_arena {
     from->first_free = nullptr;
     nr_free_ -= frames_per_block;
     frame* const head = &frames_[static_cast<std::size_t>(from - blocks_.get()) * frames_per_block];
-    for (std::size_t i = 1; i != frames_per_block; ++i) head[i].head_.store(head, std::memory_order_relaxed);
-    return start(*head, frames_per_block);
+    (void)head->clear_dirty();
+    pinref::make_compound_page(*head, frames_per_block);
+    return head;
   }
 
   /// The memory of a frame.
   [[nodiscard]] std::byte* data(const frame& page) const noexcept {
     return memory_ + static_cast<std::size_t>(&page - frames_.get()) * frame_size;
   }
+  /// The number of a frame, from 0.
   [[nodiscard]] std::uint64_t frame_number(const frame& page) const noexcept {
     return static_cast<std::uint64_t>(&page - frames_.get());
   }
-  /// Precondition: number < nr_frames().
+  /// The frame of a number. Precondition: number < nr_frames().
   [[nodiscard]] frame& frame_at(std::uint64_t number) const noexcept {
     return frames_[static_cast<std::size_t>(number)];
   }
 
-  /// Takes back a head page that is dead. The last release calls it; so may whoever has frozen the page. Nobody else.
+  /// Takes back a head page that is dead or frozen. The last release calls it, or a caller that has frozen the page; no
+  /// other may.
   void free_page(frame& head) noexcept {
     head.ref_.bury();
     const std::lock_guard guard{lock_};
-    const std::size_t pages = head.nr_pages_;
+    const std::size_t pages = head.nr_pages();
     for (std::size_t i = pages; i-- != 0;) {
       frame& page = (&head)[i];
-      page.head_.store(nullptr, std::memory_order_relaxed);
+      page.set_head(page);
+      page.set_nr_pages(1);
       push_free(page);
     }
   }
@@ -132,13 +151,6 @@ class basic_frame_arena {
     block* next = nullptr;
     block* previous = nullptr;
   };
-
-  frame* start(frame& head, std::size_t pages) noexcept {
-    head.nr_pages_ = pages;
-    (void)head.clear_dirty();
-    head.ref_.reset();
-    return &head;
-  }
 
   void push_free(frame& page) noexcept {
     block& home = blocks_[static_cast<std::size_t>(&page - frames_.get()) / frames_per_block];
@@ -180,6 +192,7 @@ class basic_frame_arena {
   std::size_t mapped_size_ = 0;
 };
 
+/// An arena of frames with the default word.
 using frame_arena = basic_frame_arena<page_ref<>>;
 
 /// The default host's contract.
@@ -190,6 +203,8 @@ struct page_traits<basic_frame<Ref>> {
   static Ref& ref(page& p) noexcept { return p.ref(); }
   static page& head(page& p) noexcept { return p.head(); }
   static std::size_t nr_pages(page& head) noexcept { return head.nr_pages(); }
+  static void set_head(page& p, page& head) noexcept { p.set_head(head); }
+  static void set_nr_pages(page& head, std::size_t n) noexcept { head.set_nr_pages(n); }
   static std::uint64_t frame_number(page& p) noexcept { return p.arena().frame_number(p); }
   static page& nth_page(page& p, std::size_t i) noexcept { return (&p)[i]; }
   static void lock(page& head) noexcept { head.lock(); }
@@ -201,4 +216,4 @@ struct page_traits<basic_frame<Ref>> {
   static void free_page(page& head) noexcept { head.arena().free_page(head); }
 };
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

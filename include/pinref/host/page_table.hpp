@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -10,10 +11,18 @@
 ///
 /// Example:
 ///
+///     pinref::frame_arena arena{1};
 ///     pinref::page_table space{arena, 0x100000, 1024};           // 1024 pages from this address on
-///     space.map(0x100000, 16, pinref::protection::read_write);
+///     if (!space.map(0x100000, 16, pinref::protection::read_write)) return give_up("outside of the table");
 ///     pinref::frame_arena::frame* pages[16];
-///     auto pinned = pinref::pin_user_pages_fast(space, 0x100000, 16, pinref::foll::write, pages);
+///     const auto pinned = pinref::pin_user_pages_fast(space, 0x100000, pinref::foll::write, pages);
+///     if (!pinned.ok()) give_up(to_string(pinned.reason));
+///     if (!pinref::unpin_user_pages(pages, pinned.count).ok()) give_up("somebody has released our pins");
+///
+/// Errors: a table that got no memory is not valid; map and map_page say false; fault_in gives the reason.
+/// Memory order: a pin sees a page as it was filled before it was mapped.
+/// Progress: look-ups are wait-free; all else takes the table's lock, and may sleep for it.
+/// Source: pinref's own; Linux's page tables are what it stands for.
 
 #include <algorithm>
 #include <atomic>
@@ -29,16 +38,36 @@
 #include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// What an area allows.
-enum class protection : unsigned char { none, read, read_write };
+enum class protection : unsigned char {
+  none,        ///< no access: there is no area
+  read,        ///< reading
+  read_write,  ///< reading and writing
+};
 
+/// The name of a value, as spelled above.
+[[nodiscard]] constexpr const char* to_string(protection allowed) noexcept {
+  switch (allowed) {
+    case protection::none:
+      return "none";
+    case protection::read:
+      return "read";
+    case protection::read_write:
+      return "read_write";
+  }
+  return "unknown";
+}
+
+/// An address space over the frames of an arena. It meets `address_space` and `prefetching_space`.
 template <class Ref>
 class basic_page_table {
  public:
+  /// Where its frames come from, and their descriptor.
   using arena = basic_frame_arena<Ref>;
   using page = basic_frame<Ref>;
+  /// Bytes of a page, and pages of a huge one.
   static constexpr std::size_t page_size = arena::frame_size;
   static constexpr std::size_t huge_pages = arena::frames_per_block;
 
@@ -54,7 +83,9 @@ class basic_page_table {
   basic_page_table& operator=(const basic_page_table&) = delete;
   ~basic_page_table() { unmap(base_, nr_pages_); }
 
+  /// Has it got its memory?
   [[nodiscard]] bool valid() const noexcept { return entries_ != nullptr; }
+  /// Does the table reach over these bytes?
   [[nodiscard]] bool contains(std::uintptr_t first, std::uintptr_t last) const noexcept {
     return first >= base_ && last >= first && (last - base_) / page_size < nr_pages_;
   }
@@ -109,8 +140,9 @@ class basic_page_table {
     entries_[i].word.fetch_and(~writable, std::memory_order_relaxed);
   }
 
-  // The address_space contract.
+  // The contract of address_space and prefetching_space.
 
+  /// The page at an address, if its entry allows what `flags` ask; without a lock.
   [[nodiscard]] mapping<page> lookup(std::uintptr_t address, foll flags) const noexcept {
     const std::size_t i = index(address);
     // The second look orders what is read of the page.
@@ -120,16 +152,20 @@ class basic_page_table {
     return found(i, word);
   }
 
+  /// Is the entry still as the look-up found it? Order: acquire.
   [[nodiscard]] bool recheck(std::uintptr_t address, const mapping<page>& seen) const noexcept {
-    // (H5) pairs with (H6): the page is seen filled, also if the same entry mapped the same frame before.
+    // (H5) pairs with (H6): acquire, so that the page is seen filled, also if the same entry mapped the same frame
+    // before.
     return entries_[index(address)].word.load(std::memory_order_acquire) == seen.token;
   }
 
+  /// Asks for the descriptor of the page at an address.
   void prefetch(std::uintptr_t address) const noexcept {
     const std::uint64_t word = entries_[index(address)].word.load(std::memory_order_relaxed);
     __builtin_prefetch(&arena_.frame_at(word >> frame_shift), 1);
   }
 
+  /// Makes the page at an address present, and calls `use` with its mapping under the table's lock. May block.
   template <class Use>
   [[nodiscard]] gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     const std::lock_guard guard{lock_};
@@ -175,12 +211,12 @@ class basic_page_table {
   void set(std::size_t i, page& frame, protection allowed, bool is_huge) noexcept {
     const std::uint64_t bits =
         mapped | present | (allowed == protection::read_write ? writable : 0) | (is_huge ? huge : 0);
-    // (H6) pairs with (H5): a frame is reused, so what it holds now was written after its life began.
+    // (H6) pairs with (H5): release, because a frame is reused: what it holds now was written after its life began.
     entries_[i].word.store(arena_.frame_number(frame) << frame_shift | bits, std::memory_order_release);
   }
 
-  // Gives each page of a huge page an entry of its own, before one of them is changed. All of them change, so a pinner
-  // that holds several by one of them finds out.
+  // Gives each page of a huge page an entry of its own, before one of them is changed. All of them change, so a pin of
+  // several pages by one of these entries is noticed by its second look.
   void split(std::size_t i) noexcept {
     if ((entries_[i].word.load(std::memory_order_relaxed) & huge) == 0) return;
     const std::size_t first = i - i % huge_pages;
@@ -205,6 +241,7 @@ class basic_page_table {
   mutable detail::sleeping_lock<typename Ref::sync> lock_;
 };
 
+/// A table over frames with the default word.
 using page_table = basic_page_table<page_ref<>>;
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

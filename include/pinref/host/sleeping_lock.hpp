@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -11,15 +12,18 @@
 ///     pinref::detail::sleeping_lock<pinref::std_sync> lock;
 ///     const std::lock_guard guard{lock};
 ///
+/// Errors: none.
+/// Memory order: acquire when it is locked, release when it is unlocked.
+/// Progress: lock() sleeps while another thread has the lock; the others are wait-free.
 /// Source: Drepper, "Futexes Are Tricky", the mutex of three states.
 
 #include <atomic>
 #include <cstdint>
 
-#include "pinref/ref/deadline.hpp"
-#include "pinref/ref/sync.hpp"
+#include "pinref/sync/deadline.hpp"
+#include "pinref/sync/std_sync.hpp"
 
-namespace pinref::detail {
+namespace pinref::inline v0_1::detail {
 
 /// One owner; others sleep.
 template <class Sync>
@@ -27,7 +31,7 @@ class sleeping_lock {
  public:
   void lock() noexcept {
     if (try_lock()) return;
-    // (H1) pairs with (H2): the owner sees what earlier owners did.
+    // (H1) pairs with (H2): acquire, so that the owner sees what earlier owners did.
     while (word_.exchange(contended, std::memory_order_acquire) != unlocked) {
       const auto sleep = Sync::futex_of(word_, 0, contended);
       (void)Sync::wait(&sleep, 1, deadline::never());
@@ -35,19 +39,19 @@ class sleeping_lock {
   }
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t seen = unlocked;
-    // (H7) pairs with (H2): as (H1).
+    // (H7) pairs with (H2): acquire as (H1).
     return word_.compare_exchange_strong(seen, locked, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void unlock() noexcept {
-    // (H2) pairs with (H1), (H7): the next owner sees what this one did.
+    // (H2) pairs with (H1), (H7): release, so that the next owner sees what this one did.
     if (word_.exchange(unlocked, std::memory_order_release) == contended) Sync::wake_one(word_);
   }
 
  private:
-  // Contended: locked, and somebody may sleep.
+  // Contended: locked, and a thread may sleep.
   static constexpr std::uint32_t unlocked = 0, locked = 1, contended = 2;
 
   typename Sync::template atomic<std::uint32_t> word_{unlocked};
 };
 
-}  // namespace pinref::detail
+}  // namespace pinref::inline v0_1::detail

@@ -1,13 +1,13 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
 /// accounted_ref: a page_ref that counts its pins in the host's pin_accounts.
 ///
-/// Every path ends in the word, undo and bulk calls included, and it does not convert to the word it wraps: so
-/// the accounts miss nothing. Which accounts is found from the word's address by `Find`, an empty type, as `free_page`
-/// finds its arena from the page: the word keeps its size.
+/// `Find`, an empty type, finds the accounts from the address of the word, as `free_page` finds the arena of a page. So
+/// the word keeps its size. Nothing is missed, see observed_ref.
 ///
-/// When not to use it: on pages that nobody asks about. A plain `page_ref` pays nothing.
+/// When not to use it: on pages whose pins are never asked for. A plain `page_ref` pays nothing.
 ///
 /// Example:
 ///
@@ -15,26 +15,30 @@
 ///     struct find_accounts {
 ///       pinref::pin_accounts<>& operator()(const void*) const noexcept { return all_pins; }
 ///     };
-///     struct frame { pinref::accounted_ref<pinref::page_ref<>, find_accounts> word; };
-///     std::uint64_t pinned_so_far = all_pins.totals().acquired;
+///     struct frame {
+///       pinref::accounted_ref<pinref::page_ref<>, find_accounts> word;
+///     };
+///     std::printf("%llu pins so far\n", static_cast<unsigned long long>(all_pins.totals().acquired));
 ///
 /// `Find` is called with the address of the word, and must be noexcept: after a take and before a release, while the
-/// page is held, so it may read what the page says of itself. Whoever releases a pin that he does not hold has it
-/// called for a page that may be dying. A state that a word is constructed with is not counted.
+/// page is held, so it may read what the page says of itself. A release of a pin that is not held calls it for a page
+/// that may be dying. A state that a word is constructed with is not counted; pins that a bury ends are counted as
+/// released.
 ///
-/// Memory order and progress are those of the word; counting gives no order.
+/// Errors: none; a refused take or release is not counted.
+/// Memory order: that of the word; counting gives none.
+/// Progress: that of the word; counting is wait-free.
+/// Source: Linux nr_foll_pin_acquired and nr_foll_pin_released.
 
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
 
+#include "pinref/observe/observed_ref.hpp"
 #include "pinref/observe/pin_accounts.hpp"
-#include "pinref/observe/wrapped_ref.hpp"
-#include "pinref/ref/call_site.hpp"
 #include "pinref/ref/page_ref.hpp"
-#include "pinref/ref/reference_word.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 // clang-format 14 breaks noexcept requirements apart.
 // clang-format off
@@ -47,56 +51,50 @@ concept accounts_finder = std::is_empty_v<Find> && requires(const void* word, st
 };
 // clang-format on
 
-template <reference_word Ref, accounts_finder Find>
-class accounted_ref : public detail::wrapped_ref<Ref> {
-  using caller = typename detail::site_of_ref<Ref>::type;
+/// Counts pins in what `Find` finds. The members are those of `ref_observer`.
+template <accounts_finder Find>
+struct pin_accounting : ref_observer {
+  /// What it finds.
+  using accounts = std::remove_reference_t<decltype(Find{}(nullptr))>;
 
- public:
-  using detail::wrapped_ref<Ref>::wrapped_ref;
+  /// Finds the accounts before the release, after which the page may have another owner. The members are those of
+  /// `watch`.
+  class pin_watch {
+   public:
+    pin_watch(accounts& of, std::size_t n) noexcept : of_(of), n_(n) {}
+    [[nodiscard]] explicit operator bool() const noexcept { return true; }
+    void done(release_result result) const noexcept {
+      if (result != release_result::underflow) of_.add_released(n_);
+    }
 
-  using Ref::bury;
-  using Ref::freeze;
-  using Ref::get;
-  using Ref::put;
-  using Ref::put_sole;
-  using Ref::reset;
-  using Ref::try_get;
-  using Ref::try_get_if_alive;
-  using Ref::unfreeze;
+   private:
+    accounts& of_;
+    std::size_t n_;
+  };
 
-  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return count_taken(n, Ref::try_pin(n)); }
-  [[nodiscard]] take_result add_pin(std::size_t n = 1, [[maybe_unused]] caller where = caller::current()) noexcept {
-    if constexpr (std::is_empty_v<caller>)
-      return count_taken(n, Ref::add_pin(n));
-    else
-      return count_taken(n, Ref::add_pin(n, where));
+  template <hold Mode>
+  static void taken(const void* word, std::size_t n, no_site) noexcept {
+    if constexpr (Mode == hold::pin) Find{}(word).add_acquired(n);
   }
-
-  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
-                                     [[maybe_unused]] caller where = caller::current()) noexcept {
-    // Found first: after the release the page may be somebody else's.
-    auto& accounts = Find{}(static_cast<const void*>(this));
-    release_result result;
-    if constexpr (std::is_empty_v<caller>)
-      result = Ref::unpin(n, idle_level);
+  template <hold Mode>
+  [[nodiscard]] static auto releases(const void* word, std::size_t n, no_site) noexcept {
+    if constexpr (Mode == hold::pin)
+      return pin_watch(Find{}(word), n);
     else
-      result = Ref::unpin(n, idle_level, where);
-    if (result != release_result::underflow) accounts.add_released(n);
-    return result;
+      return watch{};
   }
-
- private:
-  take_result count_taken(std::size_t n, take_result result) noexcept {
-    if (result == take_result::taken) Find{}(static_cast<const void*>(this)).add_acquired(n);
-    return result;
+  template <class Layout>
+  static void buries(const void* word, const Layout& counts) noexcept {
+    // Where pins are not exact, references may look like them.
+    if (Layout::exact_pins && counts.pins() != 0) Find{}(word).add_released(counts.pins());
   }
 };
 
-namespace detail {
+/// `Ref`, with its pins counted in what `Find` finds.
+template <reference_word Ref, accounts_finder Find>
+using accounted_ref = observed_ref<Ref, pin_accounting<Find>>;
 
-/// A word that wants to know its callers still does.
-template <class Ref, class Find>
-struct site_of_ref<accounted_ref<Ref, Find>> : site_of_ref<Ref> {};
+namespace detail {
 
 struct accounts_of_nobody {
   pin_accounts<>& operator()(const void*) const noexcept;  // never called
@@ -106,4 +104,4 @@ static_assert(sizeof(accounted_ref<page_ref<bias64>, accounts_of_nobody>) == 8 &
 
 }  // namespace detail
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

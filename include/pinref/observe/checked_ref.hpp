@@ -1,15 +1,17 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
-/// checked_ref: a page_ref that keeps exact books beside the word and names the caller who breaks them.
+/// checked_ref: a page_ref that keeps exact books beside the word and names the call that breaks them.
 ///
 /// It finds what the word alone cannot: a reference released as a pin or a pin as a reference, a release of more than
-/// is held when the word still has enough, a get by somebody who holds nothing, a freeze of what are not references, a
+/// is held when the word still has enough, a get of a page that has no holder, a freeze of what are not references, a
 /// new life while the old one lasts. Such a call is reported with its place in the source, refused, and changes
-/// nothing. The place of a handle's release is in the handle's header. A call for 0 holders changes nothing anyway, and
-/// is never reported; nor is one for more than the word takes at once, which the word itself refuses.
+/// nothing. The place of a release by a handle's destructor is in the handle's header. A call for 0 holders changes
+/// nothing anyway, and is never reported; nor is one for more than the word takes at once, which the word itself
+/// refuses.
 ///
-/// It does not convert to the word it wraps, so no call can bypass the books.
+/// No call can bypass the books (see observed_ref).
 ///
 /// When not to use it: in production builds. It has the same interface, so one alias switches; every call pays a second
 /// atomic.
@@ -24,29 +26,33 @@
 ///
 /// `Report` is called with a `misuse`; the default prints it to stderr and aborts.
 ///
-/// Memory order and progress are those of the word; the books give no order.
+/// Errors: misuse is reported; a take is then `dead`, a release `underflow`, a freeze false, and no life begins.
+/// Memory order: that of the word; the books give none.
+/// Progress: that of the word; keeping the books is lock-free.
+/// Source: pinref's own.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 
-#include "pinref/observe/wrapped_ref.hpp"
-#include "pinref/ref/call_site.hpp"
-#include "pinref/ref/reference_word.hpp"
+#include "pinref/observe/observed_ref.hpp"
+#include "pinref/word/call_site.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
+/// What is wrong with a call.
 enum class misuse_kind : unsigned char {
   put_of_a_pin,                 ///< references are gone but pins are held: the wrong release call
   unpin_of_a_reference,         ///< pins are gone but references are held: the wrong release call
   over_release,                 ///< fewer holders than released
-  use_after_death,              ///< a get or a release on a page nobody holds
+  use_after_death,              ///< a get or a release of a page without a holder
   add_pin_to_an_unpinned_page,  ///< an add_pin where nothing is pinned
-  reset_of_a_live_page,         ///< a new life while the old one has holders
-  freeze_of_a_pin,              ///< pins, or references of somebody else, make up the number to freeze
+  start_of_a_live_page,         ///< a new life while the old one has holders
+  freeze_of_a_pin,              ///< pins, or references of another holder, make up the number to freeze
 };
 
+/// What a report says of it.
 [[nodiscard]] constexpr const char* to_string(misuse_kind kind) noexcept {
   switch (kind) {
     case misuse_kind::put_of_a_pin:
@@ -59,21 +65,23 @@ enum class misuse_kind : unsigned char {
       return "use of a page nobody holds";
     case misuse_kind::add_pin_to_an_unpinned_page:
       return "add_pin to an unpinned page";
-    case misuse_kind::reset_of_a_live_page:
-      return "reset of a live page";
+    case misuse_kind::start_of_a_live_page:
+      return "start of a live page";
     case misuse_kind::freeze_of_a_pin:
       return "freeze of a pin";
   }
   return "unknown";
 }
 
+/// A call that breaks the books.
 struct misuse {
-  misuse_kind kind;
-  call_site where;
+  misuse_kind kind;  ///< what is wrong with it
+  call_site where;   ///< where it stands
 };
 
 /// Prints the misuse and aborts.
 struct abort_on_misuse {
+  /// Does not return.
   void operator()(const misuse& found) const noexcept {
     std::fprintf(stderr, "pinref: %s at %s:%u in %s\n", pinref::to_string(found.kind), found.where.file,
                  found.where.line, found.where.function);
@@ -81,115 +89,94 @@ struct abort_on_misuse {
   }
 };
 
-template <reference_word Ref, class Report = abort_on_misuse>
-class checked_ref : public detail::wrapped_ref<Ref> {
+/// Keeps the books of one word. The members are those of `ref_observer`.
+template <class Sync, class Report>
+class pair_check : public ref_observer {
  public:
   using site = call_site;
 
-  constexpr checked_ref() noexcept = default;
-  /// A page in a given state, which must tell references from pins: below `pin_bias` references on an inexact layout.
-  constexpr explicit checked_ref(typename Ref::layout state) noexcept
-      : detail::wrapped_ref<Ref>(state),
-        references_(static_cast<std::size_t>(state.references())),
-        pins_(static_cast<std::size_t>(state.pins())) {}
+  constexpr pair_check() noexcept = default;
+  /// The books of a page in a given state, which must tell references from pins: below `pin_bias` references on an
+  /// inexact layout.
+  template <word_layout Layout>
+  constexpr explicit pair_check(Layout state) noexcept
+      : references_(static_cast<std::size_t>(state.references())), pins_(static_cast<std::size_t>(state.pins())) {}
 
-  void reset(std::size_t n = 1, call_site where = call_site::current()) noexcept {
-    if (begin(n, where)) Ref::reset(n);
-  }
-  void unfreeze(std::size_t n, call_site where = call_site::current()) noexcept {
-    if (begin(n, where)) Ref::unfreeze(n);
-  }
+  /// What a release is told. The members are those of `watch`.
+  class refused_or_done {
+   public:
+    explicit refused_or_done(bool allowed) noexcept : allowed_(allowed) {}
+    [[nodiscard]] explicit operator bool() const noexcept { return allowed_; }
+    void done(release_result) const noexcept {}
 
-  /// Nobody holds the page any more, whoever the books name.
-  void bury() noexcept {
-    references_.store(0, std::memory_order_relaxed);
-    pins_.store(0, std::memory_order_relaxed);
-    Ref::bury();
-  }
+   private:
+    bool allowed_;
+  };
 
-  [[nodiscard]] take_result get(std::size_t n = 1, call_site where = call_site::current()) noexcept {
-    if (n != 0 && load(references_) == 0 && load(pins_) == 0) {
-      report(misuse_kind::use_after_death, where);
-      return take_result::dead;
-    }
-    return book(references_, n, Ref::get(n));
-  }
-  [[nodiscard]] take_result add_pin(std::size_t n = 1, call_site where = call_site::current()) noexcept {
-    if (n != 0 && load(pins_) == 0) {
-      report(misuse_kind::add_pin_to_an_unpinned_page, where);
-      return take_result::dead;
-    }
-    return book(pins_, n, Ref::add_pin(n));
-  }
-  [[nodiscard]] take_result try_get(std::size_t n = 1) noexcept { return book(references_, n, Ref::try_get(n)); }
-  [[nodiscard]] take_result try_get_if_alive(std::size_t n = 1) noexcept {
-    return book(references_, n, Ref::try_get_if_alive(n));
-  }
-  [[nodiscard]] take_result try_pin(std::size_t n = 1) noexcept { return book(pins_, n, Ref::try_pin(n)); }
-
-  [[nodiscard]] release_result put(std::size_t n = 1, std::size_t idle_level = 0,
-                                   call_site where = call_site::current()) noexcept {
-    if (n > Ref::max_references_at_once || !unbook(references_, n, pins_, misuse_kind::put_of_a_pin, where))
-      return release_result::underflow;
-    return Ref::put(n, idle_level);
-  }
-  [[nodiscard]] release_result put_sole(std::size_t idle_level = 0, call_site where = call_site::current()) noexcept {
-    if (!unbook(references_, 1, pins_, misuse_kind::put_of_a_pin, where)) return release_result::underflow;
-    return Ref::put_sole(idle_level);
-  }
-  [[nodiscard]] release_result unpin(std::size_t n = 1, std::size_t idle_level = 0,
-                                     call_site where = call_site::current()) noexcept {
-    if (n > Ref::max_pins_at_once || !unbook(pins_, n, references_, misuse_kind::unpin_of_a_reference, where))
-      return release_result::underflow;
-    return Ref::unpin(n, idle_level);
-  }
-
-  /// A page whose n holders are not n references is given back as it was.
-  [[nodiscard]] bool freeze(std::size_t n, call_site where = call_site::current()) noexcept {
-    if (!Ref::freeze(n)) return false;
-    // Frozen, nobody but the caller changes the books; and they are as the last holders left them.
-    if (load(references_) == n && load(pins_) == 0) {
-      references_.store(0, std::memory_order_relaxed);
-      return true;
-    }
-    Ref::unfreeze(n);
-    report(misuse_kind::freeze_of_a_pin, where);
-    return false;
-  }
-
- private:
-  using books = typename Ref::sync::template atomic<std::size_t>;
-
-  static std::size_t load(const books& counter) noexcept { return counter.load(std::memory_order_relaxed); }
-  static void report(misuse_kind kind, call_site where) noexcept { Report{}(misuse{kind, where}); }
-
-  [[nodiscard]] bool begin(std::size_t n, call_site where) noexcept {
+  [[nodiscard]] bool starts(const void*, std::size_t n, call_site where) noexcept {
     if (load(references_) != 0 || load(pins_) != 0) {
-      report(misuse_kind::reset_of_a_live_page, where);
+      report(misuse_kind::start_of_a_live_page, where);
       return false;
     }
     references_.store(n, std::memory_order_relaxed);
     return true;
   }
-
-  // Booked after the take and before the release, so that a rightful holder always finds its entry.
-  static take_result book(books& counter, std::size_t n, take_result result) noexcept {
-    if (result == take_result::taken) counter.fetch_add(n, std::memory_order_relaxed);
-    return result;
-  }
-  static bool unbook(books& counter, std::size_t n, const books& other, misuse_kind wrong_call,
-                     call_site where) noexcept {
-    std::size_t held = load(counter);
-    while (held >= n)
-      if (counter.compare_exchange_weak(held, held - n, std::memory_order_relaxed, std::memory_order_relaxed))
-        return true;
-    const misuse_kind too_many = held != 0 ? misuse_kind::over_release : misuse_kind::use_after_death;
-    report(load(other) != 0 ? wrong_call : too_many, where);
+  template <hold Mode>
+  [[nodiscard]] bool takes_held(const void*, std::size_t, call_site where) noexcept {
+    if (load(pins_) != 0 || (Mode == hold::reference && load(references_) != 0)) return true;
+    report(Mode == hold::pin ? misuse_kind::add_pin_to_an_unpinned_page : misuse_kind::use_after_death, where);
     return false;
   }
+  // Booked after the take and before the release, so that a rightful holder always finds its entry.
+  template <hold Mode>
+  void taken(const void*, std::size_t n, call_site) noexcept {
+    book<Mode>().fetch_add(n, std::memory_order_relaxed);
+  }
+  template <hold Mode>
+  [[nodiscard]] refused_or_done releases(const void*, std::size_t n, call_site where) noexcept {
+    entry& own = book<Mode>();
+    std::size_t held = load(own);
+    while (held >= n)
+      if (own.compare_exchange_weak(held, held - n, std::memory_order_relaxed, std::memory_order_relaxed))
+        return refused_or_done(true);
+    const bool of_the_other = load(Mode == hold::pin ? references_ : pins_) != 0;
+    const misuse_kind wrong_call = Mode == hold::pin ? misuse_kind::unpin_of_a_reference : misuse_kind::put_of_a_pin;
+    const misuse_kind too_many = held != 0 ? misuse_kind::over_release : misuse_kind::use_after_death;
+    report(of_the_other ? wrong_call : too_many, where);
+    return refused_or_done(false);
+  }
+  // Of a frozen page only the caller changes the books; and they are as the last holders left them.
+  [[nodiscard]] bool frozen(const void*, std::size_t n, call_site where) noexcept {
+    if (load(references_) == n && load(pins_) == 0) {
+      references_.store(0, std::memory_order_relaxed);
+      return true;
+    }
+    report(misuse_kind::freeze_of_a_pin, where);
+    return false;
+  }
+  // The page has no holder any more, whatever the books say.
+  template <class Layout>
+  void buries(const void*, const Layout&) noexcept {
+    references_.store(0, std::memory_order_relaxed);
+    pins_.store(0, std::memory_order_relaxed);
+  }
 
-  books references_{0};
-  books pins_{0};
+ private:
+  using entry = typename Sync::template atomic<std::size_t>;
+
+  template <hold Mode>
+  [[nodiscard]] entry& book() noexcept {
+    return Mode == hold::pin ? pins_ : references_;
+  }
+  static std::size_t load(const entry& counter) noexcept { return counter.load(std::memory_order_relaxed); }
+  static void report(misuse_kind kind, call_site where) noexcept { Report{}(misuse{kind, where}); }
+
+  entry references_{0};
+  entry pins_{0};
 };
 
-}  // namespace pinref
+/// `Ref`, with books.
+template <reference_word Ref, class Report = abort_on_misuse>
+using checked_ref = observed_ref<Ref, pair_check<typename Ref::sync, Report>>;
+
+}  // namespace pinref::inline v0_1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
@@ -11,79 +12,104 @@
 ///
 /// Example:
 ///
-///     if (pinref::try_pin_page(frame) == pinref::take_result::taken) {
-///       read_into(frame);                                        // page_dma_pinned(frame) is true
-///       (void)pinref::unpin_user_page(frame);
-///     }
+///     if (pinref::try_pin_page(page) != pinref::take_result::taken) return try_again_later();
+///     read_into(page);                                           // page_dma_pinned(page) is true
+///     pinref::unpin_user_page(page);                             // the last release calls free_page
 ///
-/// Memory order, progress and limits of n are those of `page_ref`. Nothing here blocks unless the host's hooks do.
+/// Errors: as the results say; limits of n are those of `page_ref`.
+/// Memory order: as the member of `page_ref` of the same kind.
+/// Progress: that of `page_ref`; the waits sleep, and the host's hooks may block.
+/// Source: Linux get_page(), put_page(), try_grab_folio(), unpin_user_page(), folio_maybe_dma_pinned().
 
 #include <cstddef>
 
-#include "pinref/page/hold.hpp"
+#include "pinref/page/holders.hpp"
 #include "pinref/page/page_traits.hpp"
-#include "pinref/ref/deadline.hpp"
-#include "pinref/ref/wait_canceller.hpp"
-#include "pinref/word/paths.hpp"
+#include "pinref/sync/deadline.hpp"
+#include "pinref/sync/paths.hpp"
+#include "pinref/sync/wait_canceller.hpp"
 
-namespace pinref {
+namespace pinref::inline v0_1 {
 
 /// Takes n more references of a page the caller holds. Linux: get_page().
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH take_result
-get_page(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard("a refused take holds nothing")]] PINREF_FAST_PATH take_result
+get_page(Page& page, std::size_t n = 1, caller<Page> where = caller<Page>::current()) noexcept {
   return detail::take_held<hold::reference>(pinref::compound_head(page), n, where);
 }
 
-/// Takes n references of a page that may be free: for look-ups without a lock. Linux: folio_try_get(), not
-/// try_get_page(), which only guards against overflow.
+/// Takes n references of a page that may be free: for look-ups without a lock. Linux: get_page_unless_zero().
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH take_result try_get_page(Page& page, std::size_t n = 1) noexcept {
-  return detail::take<hold::reference>(page, n);
+[[nodiscard("a refused take holds nothing")]] PINREF_FAST_PATH take_result
+get_page_unless_zero(Page& page, std::size_t n = 1, caller<Page> where = caller<Page>::current()) noexcept {
+  return detail::take<hold::reference>(page, n, where);
 }
 
-/// Releases n references. Linux: put_page().
+/// Releases n references. Where the host has no `free_page`, the caller frees the page if told `last`, and the answer
+/// must not be dropped. Linux: put_page().
+template <freeable_page Page>
+PINREF_FAST_PATH release_result put_page(Page& page, std::size_t n = 1,
+                                         caller<Page> where = caller<Page>::current()) noexcept {
+  return detail::drop<hold::reference>(page, n, where);
+}
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH release_result
-put_page(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard("whoever is told `last` frees the page")]] PINREF_FAST_PATH release_result
+put_page(Page& page, std::size_t n = 1, caller<Page> where = caller<Page>::current()) noexcept
+    requires(!freeable_page<Page>) {
   return detail::drop<hold::reference>(page, n, where);
 }
 
 /// Pins a page n times; it may be free. Linux: try_grab_folio() with FOLL_PIN.
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH take_result try_pin_page(Page& page, std::size_t n = 1) noexcept {
-  return detail::take<hold::pin>(page, n);
+[[nodiscard("a refused take holds nothing")]] PINREF_FAST_PATH take_result
+try_pin_page(Page& page, std::size_t n = 1, caller<Page> where = caller<Page>::current()) noexcept {
+  return detail::take<hold::pin>(page, n, where);
 }
 
 /// Pins a page n times more that the caller has pinned. Linux: folio_add_pins().
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH take_result
-add_pin(Page& page, std::size_t n = 1, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard("a refused take holds nothing")]] PINREF_FAST_PATH take_result
+add_pin(Page& page, std::size_t n = 1, caller<Page> where = caller<Page>::current()) noexcept {
   return detail::take_held<hold::pin>(pinref::compound_head(page), n, where);
 }
 
-/// Releases one pin. Linux: unpin_user_page().
+/// Releases one pin. As put_page. Linux: unpin_user_page().
+template <freeable_page Page>
+PINREF_FAST_PATH release_result unpin_user_page(Page& page, caller<Page> where = caller<Page>::current()) noexcept {
+  return detail::drop<hold::pin>(page, 1, where);
+}
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH release_result
-unpin_user_page(Page& page, detail::site_of<Page> where = detail::site_of<Page>::current()) noexcept {
+[[nodiscard("whoever is told `last` frees the page")]] PINREF_FAST_PATH release_result
+unpin_user_page(Page& page, caller<Page> where = caller<Page>::current()) noexcept requires(!freeable_page<Page>) {
   return detail::drop<hold::pin>(page, 1, where);
 }
 
-/// Plain references at some instant, pins not among them: see page_ref::count. Order: none. Linux: page_count().
+namespace detail {
+
+/// The head of a page that is only looked at: nothing is written to it.
+template <class Page>
+[[nodiscard]] PINREF_FAST_PATH Page& head_of(const Page& page) noexcept {
+  return pinref::compound_head(const_cast<Page&>(page));
+}
+
+}  // namespace detail
+
+/// Plain references at some instant, pins not among them, unlike Linux's page_ref_count(): see page_ref::references.
+/// Order: none.
 template <host_page Page>
-[[nodiscard]] auto page_ref_count(Page& page) noexcept {
-  return page_traits<Page>::ref(pinref::compound_head(page)).count();
+[[nodiscard]] auto page_references(const Page& page) noexcept {
+  return page_traits<Page>::ref(detail::head_of(page)).references();
 }
 
 /// Pins at some instant; of a compound page, those of all its pages. Order: none. Linux has none for small pages.
 template <host_page Page>
-[[nodiscard]] auto page_pin_count(Page& page) noexcept {
-  return page_traits<Page>::ref(pinref::compound_head(page)).pins();
+[[nodiscard]] auto page_pins(const Page& page) noexcept {
+  return page_traits<Page>::ref(detail::head_of(page)).pins();
 }
 
-/// May a device be touching the page? Never false for a pinned page. A read-modify-write one may decide on: clear or
-/// write-protect the mapping, ask, and either the pinner is seen or it sees the mapping gone. Linux:
-/// folio_maybe_dma_pinned(), which needs a full barrier before it.
+/// May a device be touching the page? Never false for a pinned page. To decide on: clear or write-protect the mapping,
+/// then ask; a pin is either seen here, or sees the mapping changed. Order: acquire and release, a read-modify-write.
+/// Linux: folio_maybe_dma_pinned(), which needs a full barrier before it.
 template <host_page Page>
 [[nodiscard]] PINREF_FAST_PATH bool page_dma_pinned(Page& page) noexcept {
   Page& head = pinref::compound_head(page);
@@ -92,13 +118,13 @@ template <host_page Page>
 
 /// The same by a plain load, for scanners and statistics: nothing may be concluded from false.
 template <host_page Page>
-[[nodiscard]] PINREF_FAST_PATH bool page_dma_pinned_hint(Page& page) noexcept {
-  Page& head = pinref::compound_head(page);
+[[nodiscard]] PINREF_FAST_PATH bool page_dma_pinned_hint(const Page& page) noexcept {
+  Page& head = detail::head_of(page);
   return !pinref::page_immortal(head) && page_traits<Page>::ref(head).dma_pinned_hint();
 }
 
-/// Is nobody but the owner holding the page? Mappings hold it too: unmap first. The idle level is the host's, 0 if it
-/// has none. A read-modify-write one may decide on, like page_dma_pinned. Linux: dax_page_is_idle().
+/// Does only the owner hold the page? Mappings hold it too: unmap first. A resident owner's own reference does not
+/// count, see `idle_page`. To decide on, as page_dma_pinned. Linux: dax_page_is_idle().
 template <host_page Page>
 [[nodiscard]] bool page_idle(Page& page) noexcept {
   Page& head = pinref::compound_head(page);
@@ -114,7 +140,7 @@ template <host_page Page, cancels_waits<typename detail::ref_of<Page>::sync> Can
   return page_traits<Page>::ref(head).wait_until_unpinned(until, stop);
 }
 
-/// Sleeps until nobody but the owner holds the page, at some instant. See page_ref::wait_until_idle. May block.
+/// Sleeps until only the owner holds the page, at some instant. See page_ref::wait_until_idle. May block.
 template <host_page Page, cancels_waits<typename detail::ref_of<Page>::sync> Canceller = never_cancelled>
 [[nodiscard]] wait_result wait_until_idle(Page& page, const deadline& until = deadline::never(),
                                           const Canceller& stop = {}) noexcept {
@@ -123,4 +149,4 @@ template <host_page Page, cancels_waits<typename detail::ref_of<Page>::sync> Can
   return page_traits<Page>::ref(head).wait_until_idle(detail::idle_level(head), until, stop);
 }
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1

@@ -1,25 +1,28 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \file
 /// page_traits: the host's contract, one small capability at a time.
 ///
-/// A host tells pinref about its page descriptor by specializing `page_traits` with static functions. Only `ref` is
-/// required. Each further capability is a concept of its own; an algorithm asks for what it uses and names what is
-/// missing.
+/// A host tells pinref about its page descriptor by specializing `page_traits` with static functions, or by members of
+/// the same names (page_members.hpp). Only `ref` is required. Each further capability is a concept of its own; an
+/// algorithm asks for what it uses and names what is missing.
 ///
 ///     capability           functions of page_traits<Page>                         asked for by
 ///     host_page            ref(page) -> reference word                            everything
 ///     compound_page        head(page) -> Page&, nr_pages(head) -> count           optional: tails count on their head
+///     composable_page      set_head(page, head), set_nr_pages(head, n)             optional: made and split by calls
 ///     numbered_page        frame_number(page) -> integer, nth_page(page, i)       ranges of contiguous pages
 ///     lockable_page        lock(page), unlock(page); may block                    dirty release, writeback
 ///     trylockable_page     try_lock(page) -> bool, unlock(page)                   deferred dirty release
 ///     dirty_page           dirty(page) -> bool, set_dirty(page), see below        dirty release, reclaim, writeback
 ///     cleanable_page       clear_dirty(page) -> bool, what it was                 writeback
-///     idle_page            idle_level(page) -> 0 or 1, on_idle(page)              optional: device pages
+///     idle_page            resident(page) -> bool, on_idle(page)                  optional: device pages
 ///     immortal_page        immortal(page) -> bool                                 optional: never counted, never freed
 ///     longterm_page        longterm_pinnable(page), or (page, flags) -> bool      optional: refuses FOLL_LONGTERM
 ///     exclusive_page       exclusive(page) -> bool, set_exclusive(page, bool)     optional: copy-on-write by a mark
 ///     freeable_page        free_page(head): called by the last release            gup, handles, compound pages
+///     stamped_page         stamp(head) -> page_stamp&                             optional: readers that hold nothing
 ///     share_counted_page   share_count(head) -> share_count&                      reuse_rule::sole_user
 ///     mapcounted_page      mapcount(head) -> count                                pins_by_mapcount
 ///
@@ -27,18 +30,22 @@
 /// another type, does not compile. A misspelt name is no name of the table and counts as absent; so say below the
 /// specialization what it is meant to offer: a concept that is not met does not compile either.
 ///
-/// `on_idle` is called each time the count comes down to the idle level, also when a look-up gives back what it took of
-/// a page that was idle before, and it may come late: by then others may hold the page again, or the owner has been
-/// told already by a later release. It is told that the page was idle at some instant; what it does must bear being
-/// done again, and ask `page_idle` where it matters.
+/// `resident` says that the owner keeps a reference of its own as long as the page exists: the page is idle when only
+/// that one is left. `on_idle` is called each time the count comes down to it, also when a look-up gives back what it
+/// took of a page that was idle before. It may come late: by then others may hold the page again, or a later release
+/// has called it already. So what it does must bear being done twice, and ask `page_idle` where it matters.
 ///
-/// `set_dirty` returns nothing, or true; false refuses the mark, of a page whose owner has gone say. A dirty release
-/// then unpins all the same and says dirty_refused.
+/// `set_dirty` returns nothing, or true. False refuses the mark, for example when the page's owner has gone; a dirty
+/// release then unpins all the same and says dirty_refused.
 ///
-/// `longterm_pinnable` is told the flags of the call if it takes them: a page may be for long to a reader only.
+/// `longterm_pinnable` is passed the flags of the call if it takes them: a page may be pinnable for long by readers
+/// only.
 ///
 /// `exclusive` is the mark of a whole compound page: of its head. Pages that copy-on-write never copies, those of a
 /// file in a mapping that shares its writes, are exclusive always; the file's pages in a private mapping never are.
+///
+/// `nr_pages` may be asked of a page that is not held: what makes and splits compound pages changes it meanwhile, so it
+/// is an atomic there.
 ///
 /// Everything but `ref` takes the head of a compound page where that matters. Functions must be noexcept, and safe on a
 /// descriptor that may be dying: `head` and `ref` run before anything is held.
@@ -53,6 +60,13 @@
 ///       static void free_page(frame& page) noexcept { give_back(page); }
 ///     };
 ///     static_assert(pinref::freeable_page<frame>);               // so it is not misspelt
+///
+/// Longer than other headers, because the table and its checks are read together.
+///
+/// Errors: none; traits that are not as the table says do not compile.
+/// Memory order: none of its own.
+/// Progress: that of the host's functions.
+/// Source: Linux struct folio, its flags and its reference counts; one capability each is pinref's own.
 
 #include <concepts>
 #include <cstddef>
@@ -60,13 +74,10 @@
 #include <type_traits>
 
 #include "pinref/fwd.hpp"
+#include "pinref/page/page_members.hpp"
 #include "pinref/ref/reference_word.hpp"
 
-namespace pinref {
-
-/// Specialize it for the host's page descriptor.
-template <class Page>
-struct page_traits;
+namespace pinref::inline v0_1 {
 
 namespace detail {
 
@@ -77,58 +88,76 @@ concept void_or_bool = std::same_as<Result, void> || std::same_as<Result, bool>;
 
 // clang-format 14 breaks noexcept requirements apart.
 // clang-format off
+/// A page with a reference word: what every call asks for.
 template <class Page>
 concept host_page = requires(Page& page) {
   { page_traits<Page>::ref(page) } noexcept;
   requires reference_word<std::remove_cvref_t<decltype(page_traits<Page>::ref(page))>>;
 };
 
+/// A page that may be part of a compound page, whose head counts for all.
 template <class Page>
 concept compound_page = requires(Page& page) {
   { page_traits<Page>::head(page) } noexcept -> std::same_as<Page&>;
   { page_traits<Page>::nr_pages(page) } noexcept -> std::convertible_to<std::size_t>;
 };
 
+/// A page with a number, from which its neighbours are found.
 template <class Page>
 concept numbered_page = requires(Page& page, std::size_t i) {
   { page_traits<Page>::frame_number(page) } noexcept -> std::convertible_to<std::uint64_t>;
   { page_traits<Page>::nth_page(page, i) } noexcept -> std::same_as<Page&>;
 };
 
+/// It can become part of a compound page and leave it again: `set_head` makes `head`, which may be the page itself, what
+/// `head(page)` returns.
+template <class Page>
+concept composable_page = compound_page<Page> && numbered_page<Page> && requires(Page& page, std::size_t n) {
+  { page_traits<Page>::set_head(page, page) } noexcept;
+  { page_traits<Page>::set_nr_pages(page, n) } noexcept;
+};
+
+/// A page with a lock to sleep for.
 template <class Page>
 concept lockable_page = requires(Page& page) {
   { page_traits<Page>::lock(page) } noexcept;
   { page_traits<Page>::unlock(page) } noexcept;
 };
 
+/// A page with a lock that can be tried.
 template <class Page>
 concept trylockable_page = requires(Page& page) {
   { page_traits<Page>::try_lock(page) } noexcept -> std::same_as<bool>;
   { page_traits<Page>::unlock(page) } noexcept;
 };
 
+/// A page that can be marked as to be written out.
 template <class Page>
 concept dirty_page = requires(Page& page) {
   { page_traits<Page>::dirty(page) } noexcept -> std::same_as<bool>;
   { page_traits<Page>::set_dirty(page) } noexcept -> detail::void_or_bool;
 };
 
+/// A page whose mark can be taken away again.
 template <class Page>
 concept cleanable_page = dirty_page<Page> && requires(Page& page) {
   { page_traits<Page>::clear_dirty(page) } noexcept -> std::same_as<bool>;
 };
 
+/// A page that its owner may keep for good, and that says when only the owner holds it.
 template <class Page>
 concept idle_page = requires(Page& page) {
-  { page_traits<Page>::idle_level(page) } noexcept -> std::convertible_to<std::size_t>;
+  { page_traits<Page>::resident(page) } noexcept -> std::same_as<bool>;
   { page_traits<Page>::on_idle(page) } noexcept;
 };
 
+/// A page that may be outside all counting.
 template <class Page>
 concept immortal_page = requires(Page& page) {
   { page_traits<Page>::immortal(page) } noexcept -> std::same_as<bool>;
 };
 
+/// A page that may refuse pins without an end.
 template <class Page>
 concept longterm_page = requires(Page& page) {
   { page_traits<Page>::longterm_pinnable(page) } noexcept -> std::same_as<bool>;
@@ -136,23 +165,34 @@ concept longterm_page = requires(Page& page) {
   { page_traits<Page>::longterm_pinnable(page, flags) } noexcept -> std::same_as<bool>;
 };
 
+/// A page with a mark that says whether it is its space's own.
 template <class Page>
 concept exclusive_page = requires(Page& page, bool mark) {
   { page_traits<Page>::exclusive(page) } noexcept -> std::same_as<bool>;
   { page_traits<Page>::set_exclusive(page, mark) } noexcept;
 };
 
+/// A page that the last release frees.
 template <class Page>
 concept freeable_page = requires(Page& page) {
   { page_traits<Page>::free_page(page) } noexcept;
 };
 
+/// A page with a stamp for readers that hold nothing: each release of a pin changes it first.
+template <class Page>
+concept stamped_page = requires(Page& page) {
+  { page_traits<Page>::stamp(page) } noexcept;
+  { page_traits<Page>::stamp(page).changed() } noexcept;
+};
+
+/// A page that counts its users besides its holders.
 template <class Page>
 concept share_counted_page = requires(Page& page) {
   { page_traits<Page>::share_count(page) } noexcept;
   { page_traits<Page>::share_count(page).sum() } noexcept -> std::convertible_to<std::uint64_t>;
 };
 
+/// A page that counts its mappings.
 template <class Page>
 concept mapcounted_page = requires(Page& page) {
   { page_traits<Page>::mapcount(page) } noexcept -> std::convertible_to<std::uint64_t>;
@@ -180,10 +220,17 @@ template <class Host, class First, class Call>
 template <class Page>
 struct named {
   template <class Call>
-  static constexpr bool by(Call call) noexcept { return detail::is_there<page_traits<Page>, Page&>(call); }
+  static constexpr bool by(Call call) noexcept {
+    if constexpr (requires { page_traits<Page>::of_members; })
+      return detail::is_there<Page, anything>(call);
+    else
+      return detail::is_there<page_traits<Page>, Page&>(call);
+  }
 
   static constexpr bool head() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.head(with...)) {}); }
   static constexpr bool nr_pages() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nr_pages(with...)) {}); }
+  static constexpr bool set_head() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_head(with...)) {}); }
+  static constexpr bool set_nr_pages() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_nr_pages(with...)) {}); }
   static constexpr bool frame_number() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.frame_number(with...)) {}); }
   static constexpr bool nth_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.nth_page(with...)) {}); }
   static constexpr bool lock() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.lock(with...)) {}); }
@@ -192,13 +239,14 @@ struct named {
   static constexpr bool dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.dirty(with...)) {}); }
   static constexpr bool set_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_dirty(with...)) {}); }
   static constexpr bool clear_dirty() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.clear_dirty(with...)) {}); }
-  static constexpr bool idle_level() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.idle_level(with...)) {}); }
+  static constexpr bool resident() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.resident(with...)) {}); }
   static constexpr bool on_idle() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.on_idle(with...)) {}); }
   static constexpr bool immortal() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.immortal(with...)) {}); }
   static constexpr bool longterm_pinnable() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.longterm_pinnable(with...)) {}); }
   static constexpr bool exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.exclusive(with...)) {}); }
   static constexpr bool set_exclusive() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.set_exclusive(with...)) {}); }
   static constexpr bool free_page() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.free_page(with...)) {}); }
+  static constexpr bool stamp() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.stamp(with...)) {}); }
   static constexpr bool share_count() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.share_count(with...)) {}); }
   static constexpr bool mapcount() noexcept { return by([](auto& t, auto&&... with) -> decltype((void)t.mapcount(with...)) {}); }
 };
@@ -211,6 +259,10 @@ constexpr bool check_traits() noexcept {
   if constexpr (!compound_page<Page>)
     static_assert(!there::head() && !there::nr_pages(),
                   "pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included");
+  if constexpr (!composable_page<Page>)
+    static_assert(
+        !there::set_head() && !there::set_nr_pages(),
+        "pinref: page_traits<Page>::set_head and set_nr_pages must be as composable_page asks, noexcept included");
   if constexpr (!numbered_page<Page>)
     static_assert(
         !there::frame_number() && !there::nth_page(),
@@ -231,8 +283,8 @@ constexpr bool check_traits() noexcept {
     static_assert(!there::clear_dirty(),
                   "pinref: page_traits<Page>::clear_dirty must be as cleanable_page asks, noexcept included");
   if constexpr (!idle_page<Page>)
-    static_assert(!there::idle_level() && !there::on_idle(),
-                  "pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included");
+    static_assert(!there::resident() && !there::on_idle(),
+                  "pinref: page_traits<Page>::resident and on_idle must be as idle_page asks, noexcept included");
   if constexpr (!immortal_page<Page>)
     static_assert(!there::immortal(),
                   "pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included");
@@ -246,6 +298,8 @@ constexpr bool check_traits() noexcept {
   if constexpr (!freeable_page<Page>)
     static_assert(!there::free_page(),
                   "pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included");
+  if constexpr (!stamped_page<Page>)
+    static_assert(!there::stamp(), "pinref: page_traits<Page>::stamp must be as stamped_page asks, noexcept included");
   if constexpr (!share_counted_page<Page>)
     static_assert(!there::share_count(),
                   "pinref: page_traits<Page>::share_count must be as share_counted_page asks, noexcept included");
@@ -276,4 +330,4 @@ template <host_page Page>
     return false;
 }
 
-}  // namespace pinref
+}  // namespace pinref::inline v0_1
