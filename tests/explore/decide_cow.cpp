@@ -3,7 +3,7 @@
 
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/decide/copy_on_write.hpp"
+#include "pinref/protocols/copy_on_write.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -27,7 +27,7 @@ void owner_against_scanner(execution& x) {
   // The mapping's reference is all that sole_reference expects; it takes no pin to fail it.
   x.thread([&s] { check(pinref::can_reuse<Rule>(s.only), "the owner loses its page"); });
   x.thread([&s] {
-    if (pinref::try_get_page(s.only) != taken) return;
+    if (pinref::get_page_unless_zero(s.only) != taken) return;
     s.only.lock.lock();
     s.only.lock.unlock();
     (void)pinref::put_page(s.only);
@@ -37,7 +37,7 @@ void owner_against_scanner(execution& x) {
 TEST_CASE("A3.1: a passing reference costs the owner its page only where references are counted") {
   holds({owner_against_scanner<pinref::bias64, reuse_rule::sole_user>,
          owner_against_scanner<pinref::bias64, reuse_rule::exclusive_mark>,
-         owner_against_scanner<pinref::split, reuse_rule::exclusive_mark>});
+         owner_against_scanner<pinref::split32, reuse_rule::exclusive_mark>});
   caught("the owner loses its page", owner_against_scanner<pinref::bias64, reuse_rule::sole_reference>);
 }
 
@@ -66,7 +66,7 @@ template <class Layout, reuse_rule Rule>
 void parent_against_child(execution& x) {
   using space = child_space<ref_of<Layout>, Rule>;
   auto& s = make_object<space>(x, space::entry::present);
-  s.copy.ref.reset();
+  s.copy.ref.init();
   (void)pinref::get_page(s.only);  // the parent's mapping and the child's
   s.only.users.map();
   s.only.users.map();
@@ -90,7 +90,7 @@ TEST_CASE("A3.3: a child's pin shows it the parent's writes only where mappings 
   caught("data race", parent_against_child<pinref::bias64, reuse_rule::sole_user>);
   holds({parent_against_child<pinref::bias64, reuse_rule::sole_reference>,
          parent_against_child<pinref::bias64, reuse_rule::exclusive_mark>,
-         parent_against_child<pinref::split, reuse_rule::exclusive_mark>});
+         parent_against_child<pinref::split32, reuse_rule::exclusive_mark>});
 }
 
 // --- A3.2: users change from mappings to swap entries and back; the sum is never below their number.
@@ -210,8 +210,8 @@ struct forking : object_space<Ref> {
   using object_space<Ref>::object_space;
 
   struct careless_seq : pinref::write_protect_seq<typename Ref::sync> {
-    [[nodiscard]] bool try_begin_pin(std::uint32_t&) const noexcept { return true; }
-    [[nodiscard]] bool overlapped(std::uint32_t) const noexcept { return false; }
+    [[nodiscard]] bool try_read_begin(std::uint32_t&) const noexcept { return true; }
+    [[nodiscard]] bool read_retry(std::uint32_t) const noexcept { return false; }
   };
   auto& fork_seq() noexcept { return seq; }
 
@@ -227,9 +227,9 @@ struct forking : object_space<Ref> {
 
   fork_result fork(std::size_t pins) {
     this->at.lock();
-    seq.begin();
+    seq.write_begin();
     const fork_result done = pinref::fork_page(this->only, this->at, pins, [](page&) {});
-    seq.end();
+    seq.write_end();
     this->at.unlock();
     return done;
   }
@@ -245,7 +245,7 @@ void fork_against_pin(execution& x) {
   using entry = typename space::entry;
   auto& s = make_object<space>(x, entry::present | (Flags == foll::write ? entry::may_write : 0));
   x.name(s.seq, "seq");
-  s.copy.ref.reset();
+  s.copy.ref.init();
   auto& shared = x.make<explorer::ghost<bool>>();
   auto& pinned = x.make<explorer::ghost<bool>>();
   // Of two, both stay out of the slow path, which only adds executions.
@@ -264,16 +264,16 @@ void fork_against_pin(execution& x) {
 
 PROTOCOL("P6: no page is pinned and shared at once, whatever the entry tells",
          fork_against_pin<pinref::bias64, foll::none>, fork_against_pin<pinref::bias64, foll::write>,
-         fork_against_pin<pinref::split, foll::none>)
+         fork_against_pin<pinref::split32, foll::none>)
 
 TEST_CASE("P6: nor with two pinners") {
   holds({fork_against_pin<pinref::bias64, foll::none, 2>});
 }
 
 TEST_CASE("P6: without the sequence, or with a load for a question, a page is pinned and shared") {
-  using pinref::bias64, pinref::split;
+  using pinref::bias64, pinref::split32;
   caught("pinned and shared", fork_against_pin<bias64, foll::none, 1, false>);
-  caught("pinned and shared", fork_against_pin<split, foll::none, 1, false>);
+  caught("pinned and shared", fork_against_pin<split32, foll::none, 1, false>);
   caught("pinned and shared", fork_against_pin<bias64, foll::none, 1, true, asking_by_load>);
   caught("pinned and shared", fork_against_pin<bias64, foll::write, 1, true, asking_by_load>);
 }
@@ -298,7 +298,7 @@ void fork_that_counts_pins(execution& x) {
   auto& pins = x.make<explorer::atomic<std::size_t>>();
   x.name(s.seq, "seq");
   x.name(pins, "pins");
-  s.copy.ref.reset();
+  s.copy.ref.init();
   auto& shared = x.make<explorer::ghost<bool>>();
   auto& pinned = x.make<explorer::ghost<bool>>();
   x.thread([&] {
@@ -309,11 +309,11 @@ void fork_that_counts_pins(execution& x) {
   });
   x.thread([&] {
     s.at.lock();
-    s.seq.begin();
+    s.seq.write_begin();
     const std::size_t count =
         ByLoad ? pins.load(std::memory_order_acquire) : pins.fetch_add(0, std::memory_order_acq_rel);
     shared.set(pinref::fork_page(s.only, s.at, count, [](auto&) {}) == fork_result::shared);
-    s.seq.end();
+    s.seq.write_end();
     s.at.unlock();
   });
   x.join();

@@ -3,7 +3,7 @@
 
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/decide/layout_break.hpp"
+#include "pinref/protocols/layout_break.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -28,7 +28,7 @@ struct block : object_space<Ref> {
   using typename object_space<Ref>::page;
   using typename object_space<Ref>::entry;
 
-  explicit block(std::uint32_t initially) : object_space<Ref>(initially) { this->only.idle_level = 1; }
+  explicit block(std::uint32_t initially) : object_space<Ref>(initially) { this->only.resident = true; }
 
   [[nodiscard]] bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) const noexcept {
     return Trusting || object_space<Ref>::recheck(address, seen);
@@ -37,7 +37,7 @@ struct block : object_space<Ref> {
   [[nodiscard]] gup_error fault_in(std::uintptr_t, foll, Use use) noexcept {
     this->at.lock();
     gup_error done = gup_error::busy;
-    if (Open || gate.open()) {
+    if (Open || gate.is_open()) {
       done = gup_error::not_mapped;
       if (!reassigned.load(relaxed)) {
         this->at.word.store(entry::present | entry::may_write, relaxed);
@@ -48,12 +48,12 @@ struct block : object_space<Ref> {
     return done;
   }
 
-  void unmap(std::size_t, std::size_t) {
+  void unmap(std::size_t, std::size_t) noexcept {
     this->at.lock();
     this->at.clear();
     this->at.unlock();
   }
-  [[nodiscard]] page* busy_in(std::size_t, std::size_t) {
+  [[nodiscard]] page* busy_in(std::size_t, std::size_t) noexcept {
     ++scans;
     return pinref::page_idle(this->only) ? nullptr : &this->only;
   }
@@ -63,7 +63,7 @@ struct block : object_space<Ref> {
     this->only.data.write(100);
   }
 
-  layout_gate<explored_sync> gate;
+  layout_gate<typename Ref::sync> gate;
   explorer::atomic<bool> reassigned{false};
   int scans = 0;  // of the one thread that breaks the layout
 };
@@ -109,14 +109,14 @@ void pinners_against_truncation(execution& x) {
   });
   x.join();
   check(s.only.data.read() == 100, "a write lands in the new owner's data");
-  check(s.only.ref.snapshot() == Layout::of(1), "the device's own reference is left");
+  check(s.only.ref.snapshot() == Layout::live(1), "the device's own reference is left");
 }
 
 PROTOCOL("A4.1: no write of a pinner lands in the data of the block's next owner",
          pinners_against_truncation<pinref::bias64, 1>)
 
 TEST_CASE("A4.1: nor with other words, or two pinners") {
-  holds({pinners_against_truncation<pinref::split, 1>, pinners_against_truncation<tiny, 2>});
+  holds({pinners_against_truncation<pinref::split32, 1>, pinners_against_truncation<tiny, 2>});
 }
 
 TEST_CASE("A4.1: a fault that does not see what the gate was closed for is caught") {
@@ -132,7 +132,7 @@ void scans_before_it_unmaps(Space& s) {
     s.unmap(0, 0);
     s.reassign();
   }
-  s.gate.reopen();
+  s.gate.open();
 }
 
 TEST_CASE("A4.1: without the second look, with a load for a question, or scanned too early, it does") {
@@ -175,10 +175,10 @@ void busy_for_now(execution& x) {
   x.thread([page] { (void)pinref::unpin_user_page(*page); });
   x.thread([&s] {
     const auto give = [&s] { s.reassign(); };
-    const auto done = break_layout(s, s.gate, 0, 0, give, pinref::deadline::passed());
+    const auto done = break_layout(s, s.gate, 0, 0, give, {.until = pinref::deadline::passed()});
     check(done == break_result::broken || done == break_result::busy, "it does not wait");
     check((done == break_result::broken) == s.reassigned.load(relaxed), "taken away exactly if broken");
-    check(s.gate.open(), "the gate opens again");
+    check(s.gate.is_open(), "the gate opens again");
   });
 }
 
@@ -192,20 +192,19 @@ void cancelled(execution& x) {
   (void)pinref::pin_user_pages(s, 0, 1, foll::write, &page);
   x.thread([&stop] { stop.cancel(); });
   x.thread([&s, &stop] {
-    const auto done = break_layout(
-        s, s.gate, 0, 0, [&s] { s.reassign(); }, pinref::deadline::never(), stop);
+    const auto done = break_layout(s, s.gate, 0, 0, [&s] { s.reassign(); }, {.stop = &stop});
     check(done == break_result::given_up, "the pin stays");
   });
   x.join();
-  check(s.gate.open() && !s.reassigned.load(relaxed), "nothing was taken away");
+  check(s.gate.is_open() && !s.reassigned.load(relaxed), "nothing was taken away");
 }
 
 TEST_CASE("A4.2: a page that is pinned but no longer mapped is waited for") {
-  holds({pinned_and_unmapped<pinref::bias64>, pinned_and_unmapped<pinref::split>});
+  holds({pinned_and_unmapped<pinref::bias64>, pinned_and_unmapped<pinref::split32>});
 }
 
 TEST_CASE("A4.5: a break that may not wait, and one that is cancelled, leave things as they were") {
-  holds({busy_for_now<pinref::bias64>, busy_for_now<pinref::split>, cancelled<pinref::bias64>});
+  holds({busy_for_now<pinref::bias64>, busy_for_now<pinref::split32>, cancelled<pinref::bias64>});
 }
 
 // --- A4.3: the last holder leaves a sleeper's page, by each of the calls.
@@ -258,33 +257,35 @@ struct range_dirty_lock {
   }
 };
 
-// `IdleLevel` 0 waits for the pins to go, 1 for everything but the owner's reference.
-template <class Layout, class By, std::size_t IdleLevel>
+// What a sleeper waits for: the pins to go, or everything but the owner's reference.
+enum class wanted { unpinned, idle };
+
+template <class Layout, class By, wanted What>
 void sleeper(execution& x) {
   auto& page = x.make<numbered<Layout>>();
   x.name(page, "page");
   x.name(page.ref, "word");
-  page.idle_level = IdleLevel;
-  page.ref.reset();
+  page.resident = What == wanted::idle;
+  page.ref.init();
   (void)pinref::try_pin_page(page);
   x.thread([&page] {
     page.data.write(1);
     By::release(page);
   });
   x.thread([&page] {
-    check((IdleLevel == 0 ? pinref::wait_until_unpinned(page) : pinref::wait_until_idle(page)) == reached,
+    check((What == wanted::unpinned ? pinref::wait_until_unpinned(page) : pinref::wait_until_idle(page)) == reached,
           "nothing else can end the wait");
     check(page.data.read() == 1, "the waiter sees what the device wrote");
   });
   x.join();
-  check(page.ref.snapshot() == Layout::of(1), "nothing but the reference is left");
+  check(page.ref.snapshot() == Layout::live(1), "nothing but the reference is left");
 }
 
 template <class By>
 void wakes_every_sleeper() {
-  using pinref::bias64, pinref::split;
-  holds({sleeper<bias64, By, 0>, sleeper<bias64, By, 1>, sleeper<tiny, By, 0>, sleeper<split, By, 0>,
-         sleeper<split, By, 1>});
+  using pinref::bias64, pinref::split32;
+  holds({sleeper<bias64, By, wanted::unpinned>, sleeper<bias64, By, wanted::idle>, sleeper<tiny, By, wanted::unpinned>,
+         sleeper<split32, By, wanted::unpinned>, sleeper<split32, By, wanted::idle>});
 }
 
 TEST_CASE_TEMPLATE("A4.3: the last release wakes a sleeper, by whatever call it comes", By, single, batch, folio, range,
@@ -314,7 +315,7 @@ void stream_of_pins(execution& x) {
       if (busy == nullptr) break;
       (void)pinref::wait_until_idle(*busy);
     }
-    s.gate.reopen();
+    s.gate.open();
   });
 }
 
@@ -350,7 +351,7 @@ void gate_opens(execution& x) {
   gate.close();
   x.thread([&] {
     layout.write(1);
-    gate.reopen();
+    gate.open();
   });
   x.thread([&] {
     check(gate.wait_until_open() == reached, "nothing else can end the wait");
@@ -367,11 +368,11 @@ void gate_closed_twice(execution& x) {
   gate.close();
   x.thread([&] {
     layout.write(1);
-    gate.reopen();
+    gate.open();
   });
   x.thread([&] {
     other_layout.write(1);
-    gate.reopen();
+    gate.open();
   });
   x.thread([&] {
     check(gate.wait_until_open() == reached, "nothing else can end the wait");

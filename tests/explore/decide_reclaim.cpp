@@ -3,7 +3,7 @@
 
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/decide/reclaim.hpp"
+#include "pinref/protocols/reclaim.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -30,7 +30,7 @@ cached<Layout>& make(execution& x) {
   x.name(p.ref, "word");
   x.name(p.data, "data");
   x.name(p.dirty, "dirty");
-  p.ref.reset();
+  p.ref.init();
   return p;
 }
 
@@ -70,13 +70,13 @@ void reclaim_against_device(execution& x) {
     head.lock.unlock();
   });
   x.join();
-  check(page.discarded.get() || page.ref.snapshot() == Layout::of(1), "kept with its reference");
+  check(page.discarded.get() || page.ref.snapshot() == Layout::live(1), "kept with its reference");
 }
 
 TEST_CASE("a page that a device wrote to is dirty to whoever freezes it") {
-  using pinref::bias64, pinref::split;
+  using pinref::bias64, pinref::split32;
   holds({reclaim_against_device<bias64, marks::under_the_lock>, reclaim_against_device<bias64, marks::without_it>,
-         reclaim_against_device<split, marks::under_the_lock>, reclaim_against_device<split, marks::without_it>,
+         reclaim_against_device<split32, marks::under_the_lock>, reclaim_against_device<split32, marks::without_it>,
          reclaim_against_device<tiny, marks::without_it>});
 }
 
@@ -92,7 +92,7 @@ struct moved {
   using page = object_page<ref_of<Layout, Sync>>;
 
   explicit moved(std::size_t references, std::size_t pins) {
-    source.ref.reset(references);
+    source.ref.init(references);
     if (pins != 0) (void)source.ref.try_pin(pins);
   }
 
@@ -137,7 +137,7 @@ void migrate_against_waiter(execution& x) {
   const auto done = static_cast<migrate_result>(result.get());
   check(done == migrate_result::migrated || done == migrate_result::busy || done == migrate_result::timed_out,
         "nobody cancels");
-  const Layout one = Layout::of(1), none{};
+  const Layout one = Layout::live(1), none{};
   const bool went = done == migrate_result::migrated;
   const Layout left = m.source.ref.snapshot();
   check(went ? left.zone() == pinref::zone::frozen : left == one, "the references are in one place");
@@ -155,7 +155,7 @@ void migrate_waits(execution& x) {
   });
   x.thread([&m] { check(m.source.ref.wait_until_idle(1) == reached, "nothing else can end the wait"); });
   x.join();
-  check(m.target.ref.snapshot() == Layout::of(1), "the references are moved");
+  check(m.target.ref.snapshot() == Layout::live(1), "the references are moved");
 }
 
 // A look-up without a lock takes the page it finds; after the move it is refused.
@@ -169,22 +169,22 @@ void migrate_against_look_up(execution& x) {
   });
   x.thread([&m] { (void)m.migrate(); });
   x.join();
-  const bool went = m.target.ref.snapshot() == Layout::of(1);
+  const bool went = m.target.ref.snapshot() == Layout::live(1);
   const Layout left = m.source.ref.snapshot();
-  check(went ? left.zone() == pinref::zone::frozen : left == Layout::of(1), "no holder is lost");
+  check(went ? left.zone() == pinref::zone::frozen : left == Layout::live(1), "no holder is lost");
 }
 
 TEST_CASE("a waiter wakes though its page is frozen and moved away") {
-  holds({migrate_against_waiter<pinref::bias64>, migrate_against_waiter<pinref::split>});
+  holds({migrate_against_waiter<pinref::bias64>, migrate_against_waiter<pinref::split32>});
 }
 
 TEST_CASE("a migration waits for passing references, beside other waiters") {
-  holds({migrate_waits<pinref::bias64>, migrate_waits<pinref::split>});
+  holds({migrate_waits<pinref::bias64>, migrate_waits<pinref::split32>});
 }
 
 TEST_CASE("a migration and a look-up without a lock: one of them has the page") {
-  holds(
-      {migrate_against_look_up<pinref::bias64>, migrate_against_look_up<pinref::split>, migrate_against_look_up<tiny>});
+  holds({migrate_against_look_up<pinref::bias64>, migrate_against_look_up<pinref::split32>,
+         migrate_against_look_up<tiny>});
 }
 
 TEST_CASE("a migration that looks for holders first and freezes afterwards is caught, and one that wakes nobody") {

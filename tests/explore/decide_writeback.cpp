@@ -3,8 +3,8 @@
 
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/decide/writeback.hpp"
 #include "pinref/host/frame_arena.hpp"
+#include "pinref/protocols/writeback.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -139,22 +139,22 @@ void device_against_writeback(execution& x) {
   });
   x.join();
   not_lost(s);
-  check(s.only.ref.snapshot() == Layout::of(1), "the mapping's reference is left");
+  check(s.only.ref.snapshot() == Layout::live(1), "the mapping's reference is left");
 }
 
 TEST_CASE("A0.1: every write of a device is written, or the page is dirty still") {
-  using pinref::bias64, pinref::split;
+  using pinref::bias64, pinref::split32;
   holds({device_against_writeback<bias64, way::locked, if_pinned::skip, 2>,
          device_against_writeback<bias64, way::lockless, if_pinned::skip, 2>,
          device_against_writeback<tiny, way::lockless, if_pinned::bounce, 1>,
-         device_against_writeback<split, way::lockless, if_pinned::skip, 1>});
+         device_against_writeback<split32, way::lockless, if_pinned::skip, 1>});
 }
 
 TEST_CASE("A0.1: so it is where faults neither wait for a write-out nor note that the page will be written") {
-  using pinref::bias64, pinref::split;
+  using pinref::bias64, pinref::split32;
   holds({device_against_writeback<bias64, way::locked, if_pinned::skip, 1, true>,
          device_against_writeback<bias64, way::lockless, if_pinned::write_anyway, 1, true>,
-         device_against_writeback<split, way::lockless, if_pinned::skip, 1, true>});
+         device_against_writeback<split32, way::lockless, if_pinned::skip, 1, true>});
 }
 
 // The same on the default host's frame, which has no fault to come back by.
@@ -196,7 +196,7 @@ framed<Layout>& make_framed(execution& x) {
   x.name(s.frame.ref(), "word");
   x.name(s.at, "entry");
   x.name(s.data, "data");
-  s.frame.ref().reset();
+  s.frame.ref().init();
   return s;
 }
 
@@ -252,7 +252,7 @@ void frame_lock(execution& x) {
 }
 
 PROTOCOL("A0.1: so it is on the default host's frame", device_against_writeback_of_a_frame<pinref::bias64>,
-         device_against_writeback_of_a_frame<pinref::split>)
+         device_against_writeback_of_a_frame<pinref::split32>)
 
 PROTOCOL("a frame's lock has one owner, and its dirty bit stands for data that is there", frame_lock, frame_dirty_bit)
 
@@ -279,7 +279,7 @@ void writeback_that_waits(execution& x) {
 }
 
 TEST_CASE("A0.1: writeback that waits for the pins writes what the devices wrote") {
-  holds({writeback_that_waits<pinref::bias64>, writeback_that_waits<pinref::split>});
+  holds({writeback_that_waits<pinref::bias64>, writeback_that_waits<pinref::split32>});
 }
 
 // Asks before the bit is cleared, and not again.
@@ -362,7 +362,7 @@ void mkclean_against_churn(execution& x) {
   x.name(s.entries[1], "entry1");
   x.name(s.only.mapcount, "mapcount");
   x.name(s.only.ref, "word");
-  s.only.ref.reset(3);  // the object's and two mappings'
+  s.only.ref.init(3);  // the object's and two mappings'
   s.only.mapcount.store(2 + (Pinned ? 1 : 0), relaxed);
   if (Pinned) (void)pinref::try_pin_page(s.only);
   x.thread([&s] {
@@ -378,12 +378,12 @@ void mkclean_against_churn(execution& x) {
 
 TEST_CASE("A0.3: a pinned page is pinned, whatever is mapped and unmapped meanwhile") {
   holds({mkclean_against_churn<pinref::bias64, pinref::pins_by_bias, true, true>,
-         mkclean_against_churn<pinref::split, pinref::pins_by_bias, true, true>});
+         mkclean_against_churn<pinref::split32, pinref::pins_by_bias, true, true>});
 }
 
 TEST_CASE("A0.4: a page that is not pinned is not, whatever is mapped and unmapped meanwhile") {
   holds({mkclean_against_churn<pinref::bias64, pinref::pins_by_bias, false, true>,
-         mkclean_against_churn<pinref::split, pinref::pins_by_bias, false, true>});
+         mkclean_against_churn<pinref::split32, pinref::pins_by_bias, false, true>});
 }
 
 TEST_CASE("A0.3, A0.4: the naive subtraction from the mapcount masks pins, and sees phantoms") {
@@ -426,13 +426,13 @@ void truncated_while_pinned(execution& x) {
     (void)page->data.read();
   });
   x.join();
-  check(page->ref.snapshot() == Layout::of(0, 1), "the pin is left, and nothing else");
+  check(page->ref.snapshot() == Layout::live(0, 1), "the pin is left, and nothing else");
   check(pinref::unpin_user_page(*page) == last, "freed at unpin");
 }
 
 TEST_CASE("A0.5: truncation keeps the pins, and the page is freed exactly once") {
-  holds({truncation_against_unpin<pinref::bias64>, truncation_against_unpin<pinref::split>,
-         truncated_while_pinned<pinref::bias64>, truncated_while_pinned<pinref::split>});
+  holds({truncation_against_unpin<pinref::bias64>, truncation_against_unpin<pinref::split32>,
+         truncated_while_pinned<pinref::bias64>, truncated_while_pinned<pinref::split32>});
 }
 
 }  // namespace

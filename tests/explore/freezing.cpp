@@ -11,7 +11,7 @@ using explorer::execution;
 
 template <class Layout, class Sync = explored_sync>
 struct page {
-  explicit page(std::size_t references) { ref.reset(references); }
+  explicit page(std::size_t references) { ref.init(references); }
 
   void take_and_use() {
     if (ref.try_get() != taken) return;
@@ -109,7 +109,7 @@ void begun_from_the_other(execution& x) {
   x.thread([&p] {
     p.data.write(2);
     if (!Frozen) p.ref.bury();
-    Frozen ? p.ref.reset() : p.ref.unfreeze(1);
+    Frozen ? p.ref.init() : p.ref.unfreeze(1);
     p.released(p.ref.put());
   });
   x.thread([&p] { p.pin_and_use(); });
@@ -119,16 +119,16 @@ void begun_from_the_other(execution& x) {
 
 PROTOCOL("a life may begin on a dead page or a frozen one, by either call", begun_from_the_other<pinref::bias64, true>,
          begun_from_the_other<pinref::bias64, false>, begun_from_the_other<tiny, true>,
-         begun_from_the_other<tiny, false>, begun_from_the_other<pinref::split, true>)
+         begun_from_the_other<tiny, false>, begun_from_the_other<pinref::split32, true>)
 
 PROTOCOL("a frozen page is its owner's alone", frozen_against_takes<pinref::bias64>, frozen_against_takes<tiny>,
-         frozen_against_takes<pinref::split>, frozen_twice<pinref::bias64>)
+         frozen_against_takes<pinref::split32>, frozen_twice<pinref::bias64>)
 
 PROTOCOL("takes that met a frozen page count after it or not at all", unfrozen_with_more<pinref::bias64>,
-         unfrozen_with_more<tiny>, unfrozen_with_more<pinref::split>)
+         unfrozen_with_more<tiny>, unfrozen_with_more<pinref::split32>)
 
 PROTOCOL("a watched page can be frozen, and wakes its waiter", frozen_while_watched<pinref::bias64>,
-         frozen_while_watched<pinref::split>)
+         frozen_while_watched<pinref::split32>)
 
 TEST_CASE("a freeze that looks first and then writes is caught") {
   caught("data race", frozen_against_takes<pinref::bias64, looking_first>);

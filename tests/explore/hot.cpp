@@ -14,24 +14,15 @@ using explorer::check;
 using explorer::execution;
 using pinref::release_result;
 
-// T1 and T2 have a number, the body and T3 do not: they use the shared word.
-struct hot_sync : explored_sync {
-  struct threads {
-    unsigned number() const noexcept { return explorer::self() - 1; }
-    unsigned enroll() const noexcept { return number(); }
-  };
-  static bool has_heavy_barrier() noexcept { return true; }
-  static void light_barrier() noexcept { explorer::light_barrier(); }
-  static void heavy_barrier() noexcept { explorer::heavy_barrier(); }
-  static void pause() noexcept { explorer_sync::pause(); }
-};
+// With two slots T1 and T2 have a number, the body and T3 do not: they use the shared word.
+using hot_sync = explored_hot_sync;
 
 template <class Sync = hot_sync, unsigned Slots = 2, class Layout = pinref::bias64>
 struct page : freed_once {
   using ref_type = pinref::hot_ref<Layout, Sync, Slots>;
 
   page() {
-    ref.reset();
+    ref.init();
     check(ref.make_hot(counts), "made hot");
   }
 
@@ -143,14 +134,14 @@ void new_counts(execution& x) {
   };
   auto& ref = x.make<ref_type>();
   x.name(ref, "ref");
-  ref.reset();
+  ref.init();
   x.thread([&ref] {
     if (ref.try_get() == taken) (void)ref.put();
   });
   x.thread([&x, &ref] { (void)ref.make_hot(x.make<storage>().counts); });
   x.join();
   (void)ref.make_exact();
-  check(ref.snapshot() == pinref::bias64::of(1), "one reference is left");
+  check(ref.snapshot() == pinref::bias64::live(1), "one reference is left");
 }
 
 // Whoever comes second finds the page as the first left it.
@@ -163,7 +154,7 @@ void two_switches(execution& x) {
   });
   x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
   x.join();
-  check(p.ref.snapshot() == pinref::bias64::of(2), "two references, counted once");
+  check(p.ref.snapshot() == pinref::bias64::live(2), "two references, counted once");
 }
 
 // The second life begins hot, and somebody may still be halfway through a take of the first.
@@ -177,7 +168,7 @@ void second_life(execution& x) {
     void next() {
       if (this->data.read() == 2) return this->free();
       this->data.write(2);
-      this->ref.reset();
+      this->ref.init();
       (void)this->ref.make_hot(this->counts);
       retire();
     }
@@ -260,7 +251,7 @@ void never_unpinned_while_switched(execution& x) {
   x.thread([&p] { check(p.ref.dma_pinned(), "somebody pins it all the time"); });
   x.join();
   (void)p.ref.make_exact();
-  check(p.ref.pins() == 1 && p.ref.count() == 1, "nothing is lost");
+  check(p.ref.pins() == 1 && p.ref.references() == 1, "nothing is lost");
 }
 
 // Frozen, nobody else has it.
@@ -289,7 +280,7 @@ void frozen_by_one_of_two(execution& x) {
   });
   x.thread([&p] { check(p.ref.make_exact() == release_result::released, "its owner still holds it"); });
   x.join();
-  check(p.ref.snapshot() == pinref::bias64::of(1), "one reference is left");
+  check(p.ref.snapshot() == pinref::bias64::live(1), "one reference is left");
 }
 
 // A look at a page while it is switched may see what only the switch put there, but nothing is missing.
@@ -337,9 +328,9 @@ struct small : page<Sync, Slots, layout16> {
   }
 
   void ends_with(std::uint16_t pins) {
-    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+    check(this->ref.snapshot() == layout16::live(1, pins), "nothing is lost");
     check(this->ref.make_exact() == release_result::released, "its owner still holds it");
-    check(this->ref.snapshot() == layout16::of(1, pins), "nothing is lost");
+    check(this->ref.snapshot() == layout16::live(1, pins), "nothing is lost");
   }
 };
 
@@ -498,9 +489,9 @@ void numbers_change_hands(execution& x) {
       mine = numbered::pool::none;
     });
   x.join();
-  check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+  check(p.ref.snapshot() == pinref::bias64::live(3), "each reference is counted once");
   check(p.ref.make_exact() == release_result::released, "its owner still holds it");
-  check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+  check(p.ref.snapshot() == pinref::bias64::live(3), "each reference is counted once");
 }
 
 // Two at a time have two numbers, and the third has none.
@@ -656,7 +647,7 @@ TEST_CASE("hot: one number for two threads is caught") {
     for (unsigned& each : numbered::numbers) each = 0;
     for (int i = 0; i != 2; ++i) x.thread([&p] { check(p.ref.try_get() == taken, "its owner holds it"); });
     x.join();
-    check(p.ref.snapshot() == pinref::bias64::of(3), "each reference is counted once");
+    check(p.ref.snapshot() == pinref::bias64::live(3), "each reference is counted once");
   });
 }
 

@@ -14,7 +14,7 @@ using pinref::take_result;
 
 template <class Layout, class Sync = explored_sync>
 struct page : freed_once {
-  explicit page(std::size_t references = 1) { ref.reset(references); }
+  explicit page(std::size_t references = 1) { ref.init(references); }
 
   ref_of<Layout, Sync> ref;
 };
@@ -111,7 +111,7 @@ struct reborn : page<Layout, Sync> {
     if (result != last) return;
     this->data.write(this->data.read() + 1);
     if (this->data.read() == 3) return this->free();
-    this->ref.reset(references);
+    this->ref.init(references);
     this->use();
     released(this->ref.put(references));
   }
@@ -155,7 +155,7 @@ void born_under_fire(execution& x) {
   };
   x.thread([&p] {
     p.data.write(2);
-    p.ref.reset();
+    p.ref.init();
     p.use();
     p.released(p.ref.put());
   });
@@ -175,7 +175,7 @@ void checked(execution& x) {
   counted_misuse::found = 0;
   auto& ref = x.make<pinref::checked_ref<ref_of<Layout>, counted_misuse>>();
   x.name(ref, "word");
-  ref.reset(2);
+  ref.init(2);
   for (int i = 0; i != 2; ++i) x.thread([&ref] { (void)ref.put(); });
   x.thread([&ref] {
     if (ref.try_get() == taken) (void)ref.put();
@@ -187,20 +187,20 @@ void checked(execution& x) {
 }
 
 PROTOCOL("what is released is on the books of a checked page, whoever else takes and releases", checked<pinref::bias64>,
-         checked<pinref::split>)
+         checked<pinref::split32>)
 
 PROTOCOL("of all releasers exactly one frees, and nobody touches the page afterwards", get_put_free<pinref::bias64>,
-         get_put_free<tiny>, get_put_free<pinref::split>)
+         get_put_free<tiny>, get_put_free<pinref::split32>)
 
 PROTOCOL("put_sole, get and several at once keep the same count", sole_clone_and_bulk<pinref::bias64>,
-         sole_clone_and_bulk<tiny>, sole_clone_and_bulk<pinref::split>, two_sole_releasers<pinref::bias64>,
-         two_sole_releasers<pinref::split>)
+         sole_clone_and_bulk<tiny>, sole_clone_and_bulk<pinref::split32>, two_sole_releasers<pinref::bias64>,
+         two_sole_releasers<pinref::split32>)
 
 PROTOCOL("a take that met a dead page is given back, or counts in the next life", two_lives<pinref::bias64>,
-         two_lives<tiny>, two_lives<pinref::split>, a_life_of_two_references<pinref::bias64>)
+         two_lives<tiny>, two_lives<pinref::split32>, a_life_of_two_references<pinref::bias64>)
 
 PROTOCOL("whoever takes a page sees it as its owner prepared it", born_under_fire<pinref::bias64>,
-         born_under_fire<pinref::split>)
+         born_under_fire<pinref::split32>)
 
 // Broken words. The word's own code runs on atomics that do one thing wrong.
 

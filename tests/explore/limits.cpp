@@ -17,16 +17,17 @@ template <class Layout, class Sync = explored_sync>
 struct page {
   using zones = typename Layout::zones;
 
-  explicit page(std::size_t references) { ref.reset(references); }
+  explicit page(std::size_t references) { ref.init(references); }
 
   [[nodiscard]] std::size_t holders() const { return zones::holders(ref.snapshot().raw()); }
   // Takes, and gives back what it took.
-  void pass_by(take_result (ref_of<Layout, Sync>::*take)(std::size_t) noexcept,
-               release_result (ref_of<Layout, Sync>::*release)(std::size_t, std::size_t) noexcept, std::size_t n) {
-    const take_result result = (ref.*take)(n);
+  template <pinref::hold Mode>
+  void pass_by(std::size_t n) {
+    const take_result result = Mode == pinref::hold::pin ? ref.try_pin(n) : ref.try_get(n);
     check(result != take_result::dead, "a full page is not a dead one");
     if (result != taken) return;
-    check((ref.*release)(n, 0) == release_result::released, "what was taken can be released");
+    const release_result released = Mode == pinref::hold::pin ? ref.unpin(n) : ref.put(n);
+    check(released == release_result::released, "what was taken can be released");
   }
 
   ref_of<Layout, Sync> ref;
@@ -42,11 +43,10 @@ page<Layout, Sync>& make(execution& x, std::size_t references) {
 // Two takes of which one fits, while somebody leaves.
 template <class Layout, class Sync = explored_sync>
 void nearly_full(execution& x) {
-  using ref = ref_of<Layout, Sync>;
   constexpr std::size_t most = Layout::zones::max_holders;
   auto& p = make<Layout, Sync>(x, most - 3);
-  x.thread([&p] { p.pass_by(&ref::try_get, &ref::put, 3); });
-  x.thread([&p] { p.pass_by(&ref::try_pin, &ref::unpin, 1); });
+  x.thread([&p] { p.template pass_by<pinref::hold::reference>(3); });
+  x.thread([&p] { p.template pass_by<pinref::hold::pin>(1); });
   x.thread([&p] { check(p.ref.put() == release_result::released, "others hold the page"); });
   x.join();
   check(p.holders() == most - 4, "the refused have changed nothing");
@@ -98,9 +98,9 @@ void refused_by_the_dead(execution& x) {
     x.thread([&p] {
       if (p.ref.try_get(Layout::max_references_at_once) == taken) (void)p.ref.put(Layout::max_references_at_once);
     });
-  x.thread([&p] { p.ref.reset(); });
+  x.thread([&p] { p.ref.init(); });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1), "nothing of the refused is left in the new life");
+  check(p.ref.snapshot() == Layout::live(1), "nothing of the refused is left in the new life");
 }
 
 template <class Layout, class Sync = explored_sync>
@@ -164,7 +164,7 @@ void put_after_freeze(execution& x) {
   x.join();
   check(p.ref.snapshot().zone() == pinref::zone::frozen, "and is nobody else's");
   p.ref.unfreeze(1);
-  check(p.ref.snapshot() == Layout::of(1), "nothing of them is left in the next life");
+  check(p.ref.snapshot() == Layout::live(1), "nothing of them is left in the next life");
 }
 
 // While a release of too much is under way nobody can say how many holders there are: the page is pinned and busy.
@@ -179,7 +179,7 @@ void asked_during_an_underflow(execution& x) {
     check(p.ref.wait_until_unpinned(pinref::deadline::passed()) == pinref::wait_result::timed_out, "at any time");
   });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1, 1), "the release is refused");
+  check(p.ref.snapshot() == Layout::live(1, 1), "the release is refused");
 }
 
 // As many takers as the word has room for, each with the most, around the end of a page and its next life.
@@ -211,7 +211,7 @@ void put_of_nothing(execution& x) {
   auto& p = make<Layout, Sync>(x, 1);
   x.thread([&p] { check(p.ref.put() == last, "the only holder"); });
   x.thread([&p] {
-    const release_result none[] = {p.ref.put(0, 1), p.ref.unpin(0), p.ref.put(0)};
+    const release_result none[] = {p.ref.put(0, pinref::owner_ref::resident), p.ref.unpin(0), p.ref.put(0)};
     check(none[0] == release_result::idle || none[0] == release_result::released, "nothing else can be said of it");
     check(none[1] == release_result::released && none[2] == release_result::released, "nor here");
   });
@@ -228,7 +228,7 @@ PROTOCOL("a dead page refuses, and what is refused changes nothing", refused_by_
          refused_by_the_dead<tiny_split>, three_refused_by_the_dead<tiny>)
 
 PROTOCOL("releases of what is not held free nothing twice", put_too_often<tiny>, put_too_often<pinref::bias64>,
-         put_too_often<pinref::split>, unpinned_too_often<tiny>, unpinned_too_often<pinref::bias64>,
+         put_too_often<pinref::split32>, unpinned_too_often<tiny>, unpinned_too_often<pinref::bias64>,
          (put_after_death<tiny, 1, 1>), (put_after_death<pinref::bias64, 1, 1>), (put_after_death<tiny, 1, 3>),
          (put_after_death<pinref::bias64, 1, 3>), (put_after_death<tiny, 2, 4>), put_after_freeze<tiny>,
          put_after_freeze<pinref::bias64>)
@@ -239,7 +239,7 @@ PROTOCOL("as many takers as there is room for do not reach another zone", all_ta
          all_takers_at_once<tiny>)
 
 PROTOCOL("a release of nothing is never the last", put_of_nothing<tiny>, put_of_nothing<pinref::bias64>,
-         put_of_nothing<pinref::split>)
+         put_of_nothing<pinref::split32>)
 
 // Zones for one taker, used by three: the adds of two carry a dead word out of its zone, where a release that comes
 // late is taken for one too many.

@@ -20,7 +20,7 @@ using space_of = explored_space<ref_of<Layout, Sync>>;
 template <class Space>
 Space& make_mapped(execution& x) {
   auto& s = make_space<Space>(x);
-  s.pages[0].ref.reset();
+  s.pages[0].ref.init();
   s.entries[0].store(Space::entry_of(0), std::memory_order_relaxed);
   return s;
 }
@@ -48,7 +48,7 @@ void write_protect(execution& x) {
   x.thread([&s] { (void)pin_and_write(s); });
   x.thread([&s] { protect_and_read(s); });
   x.join();
-  check(s.pages[0].ref.snapshot() == Layout::of(1), "the mapping's reference is left");
+  check(s.pages[0].ref.snapshot() == Layout::live(1), "the mapping's reference is left");
 }
 
 // Two devices, one of which pins the page twice.
@@ -64,7 +64,7 @@ void write_protect_against_two(execution& x) {
   });
   x.thread([&s] { protect_and_read(s); });
   x.join();
-  check(s.pages[0].ref.snapshot() == Layout::of(1), "the mapping's reference is left");
+  check(s.pages[0].ref.snapshot() == Layout::live(1), "the mapping's reference is left");
 }
 
 // Somebody freezes the page meanwhile, so that the pin may be made on a dead word and count after it.
@@ -77,16 +77,16 @@ void write_protect_while_frozen(execution& x) {
     if (s.pages[0].ref.freeze(1)) s.pages[0].ref.unfreeze(1);
   });
   x.join();
-  check(s.pages[0].ref.snapshot() == Layout::of(1), "the mapping's reference is left");
+  check(s.pages[0].ref.snapshot() == Layout::live(1), "the mapping's reference is left");
 }
 
 PROTOCOL("a pinner and a write-protector that asks are never both unaware", write_protect<pinref::bias64>,
-         write_protect<tiny>, write_protect<pinref::split>)
+         write_protect<tiny>, write_protect<pinref::split32>)
 
 PROTOCOL("nor are two pinners", write_protect_against_two<pinref::bias64>)
 
 PROTOCOL("nor is one whose pin was made while the page was frozen", write_protect_while_frozen<pinref::bias64>,
-         write_protect_while_frozen<pinref::split>)
+         write_protect_while_frozen<pinref::split32>)
 
 // The entry is not looked at again.
 template <class Ref>
@@ -96,7 +96,7 @@ struct trusting_space : explored_space<Ref> {
 
 TEST_CASE("a question that is only a load is caught") {
   caught("data race", write_protect<pinref::bias64, asking_by_load>);
-  caught("data race", write_protect<pinref::split, asking_by_load>);
+  caught("data race", write_protect<pinref::split32, asking_by_load>);
 }
 
 TEST_CASE("a pinner that does not look again is caught") {
@@ -116,7 +116,7 @@ struct reusing_space : Space {
     this->pages[0].on_free = [this] {
       check(this->pages[0].freed.get() == 1, "freed once");
       this->pages[0].data.write(2);
-      this->pages[0].ref.reset();
+      this->pages[0].ref.init();
       this->entries[1].store(Space::entry_of(0), std::memory_order_relaxed);
     };
   }
@@ -143,7 +143,8 @@ void reuse_of(execution& x) {
   x.thread([&s] { read_at(s, 1); });
   x.join();
   check(s.pages[0].freed.get() == 1, "freed once");
-  check(s.pages[0].ref.snapshot() == std::remove_cvref_t<decltype(s.pages[0].ref)>::layout::of(1), "held by its entry");
+  check(s.pages[0].ref.snapshot() == std::remove_cvref_t<decltype(s.pages[0].ref)>::layout::live(1),
+        "held by its entry");
 }
 
 template <class Layout>
@@ -151,7 +152,7 @@ void reuse(execution& x) {
   reuse_of<space_of<Layout>>(x);
 }
 
-PROTOCOL("no page is handed out for the address it was mapped at before", reuse<pinref::bias64>, reuse<pinref::split>)
+PROTOCOL("no page is handed out for the address it was mapped at before", reuse<pinref::bias64>, reuse<pinref::split32>)
 
 TEST_CASE("a look-up that does not look again hands out the wrong page, and is caught") {
   caught("the page is the one of this address", reuse_of<trusting_space<ref_of<pinref::bias64>>>);
@@ -167,8 +168,8 @@ template <class Layout>
 compound_space<Layout>& make_pair(execution& x, bool compound) {
   auto& s = make_space<compound_space<Layout>>(x);
   if (compound) s.pages[1].head_is.store(&s.pages[0], std::memory_order_relaxed);
-  s.pages[0].ref.reset();
-  if (!compound) s.pages[1].ref.reset();
+  s.pages[0].ref.init();
+  if (!compound) s.pages[1].ref.init();
   return s;
 }
 
@@ -189,14 +190,14 @@ void split(execution& x) {
     check(pages[0].freed.get() == 1, "freed once");
     pages[1].data.write(2);
     pages[1].head_is.store(nullptr, std::memory_order_relaxed);
-    pages[0].ref.reset();
-    pages[1].ref.reset();
+    pages[0].ref.init();
+    pages[1].ref.init();
   };
   x.thread([pages] { (void)pinref::put_page(pages[0]); });
   for (int i = 0; i < Readers; ++i) x.thread([pages] { take_and_read(pages[1], 1, 2); });
   x.join();
-  check(pages[0].ref.snapshot() == Layout::of(1), "no holder of page 1 is left on page 0");
-  check(pages[1].ref.snapshot() == Layout::of(1), "no holder of page 0 is left on page 1");
+  check(pages[0].ref.snapshot() == Layout::live(1), "no holder of page 1 is left on page 0");
+  check(pages[1].ref.snapshot() == Layout::live(1), "no holder of page 0 is left on page 1");
 }
 
 template <class Layout>
@@ -215,15 +216,15 @@ void merge(execution& x) {
   x.thread([pages] { take_and_read(pages[1], 2, 1); });
   x.join();
   const bool merged = &pinref::compound_head(pages[1]) == &pages[0];
-  check(pages[0].ref.snapshot() == Layout::of(1), "no holder is left on page 0");
-  check(pages[1].ref.snapshot() == (merged ? Layout{} : Layout::of(1)), "no holder is left on page 1");
+  check(pages[0].ref.snapshot() == Layout::live(1), "no holder is left on page 0");
+  check(pages[1].ref.snapshot() == (merged ? Layout{} : Layout::live(1)), "no holder is left on page 1");
 }
 
 PROTOCOL("a holder of a page that leaves its compound page is counted on the right head", split<pinref::bias64, 2>,
-         split<pinref::split, 1>)
+         split<pinref::split32, 1>)
 
 PROTOCOL("a holder of a page that joins a compound page is counted on the right head", merge<pinref::bias64>,
-         merge<pinref::split>)
+         merge<pinref::split32>)
 
 // Two pages that were free become one.
 template <class Layout, bool HeadStartsLast = true>
@@ -232,9 +233,9 @@ void make_compound(execution& x) {
   auto* const pages = s.pages;
   x.thread([pages] {
     pages[1].data.write(2);
-    if (!HeadStartsLast) pages[0].ref.reset();
+    if (!HeadStartsLast) pages[0].ref.init();
     pages[1].head_is.store(&pages[0], std::memory_order_relaxed);
-    if (HeadStartsLast) pages[0].ref.reset();
+    if (HeadStartsLast) pages[0].ref.init();
   });
   x.thread([pages] { take_and_read(pages[1], 2, 1); });
   x.thread([pages] {
@@ -243,12 +244,12 @@ void make_compound(execution& x) {
     (void)pinref::unpin_user_page(pages[1]);
   });
   x.join();
-  check(pages[0].ref.snapshot() == Layout::of(1), "no holder is left on page 0");
+  check(pages[0].ref.snapshot() == Layout::live(1), "no holder is left on page 0");
   check(pages[1].ref.snapshot() == Layout{}, "the tail is dead");
 }
 
 PROTOCOL("a compound page that is made of free ones is taken whole or not at all", make_compound<pinref::bias64>,
-         make_compound<pinref::split>)
+         make_compound<pinref::split32>)
 
 TEST_CASE("a compound page that is alive before its tails know their head is caught") {
   caught("who holds the head holds the tail", make_compound<pinref::bias64, false>);
@@ -261,13 +262,13 @@ TEST_CASE("a compound page that is split while somebody else may hold it is caug
     auto* const pages = s.pages;
     x.thread([pages] {
       pages[1].head_is.store(nullptr, std::memory_order_relaxed);
-      pages[1].ref.reset();
+      pages[1].ref.init();
     });
     x.thread([pages] {
       if (pinref::try_pin_page(pages[1]) == taken) (void)pinref::unpin_user_page(pages[1]);
     });
     x.join();
-    check(pages[0].ref.snapshot() == pinref::bias64::of(1), "no holder of page 1 is left on page 0");
+    check(pages[0].ref.snapshot() == pinref::bias64::live(1), "no holder of page 1 is left on page 0");
   });
 }
 
@@ -288,11 +289,11 @@ TEST_CASE("a take that does not look at the head again is caught") {
       if (!pages[0].ref.freeze(1)) return;
       pages[1].head_is.store(nullptr, std::memory_order_relaxed);
       pages[0].ref.unfreeze(1);
-      pages[1].ref.reset();
+      pages[1].ref.init();
     });
     x.thread([pages] { take_once_and_read(pages[1]); });
     x.join();
-    check(pages[0].ref.snapshot() == pinref::bias64::of(1), "no holder of page 1 is left on page 0");
+    check(pages[0].ref.snapshot() == pinref::bias64::live(1), "no holder of page 1 is left on page 0");
   });
 }
 

@@ -1,11 +1,13 @@
 // Requests and their owner: whoever releases, each pin is released once.
 
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "broken_syncs.hpp"
 #include "explored_host.hpp"
-#include "pinref/hold/pin_owner.hpp"
+#include "pinref/handles/pin_owner.hpp"
+#include "pinref/handles/pin_request.hpp"
 #include "pinref/host/sleeping_lock.hpp"
 #include "protocol.hpp"
 
@@ -23,23 +25,23 @@ struct desk : explored_space<ref_of<Layout, Sync>, Compound> {
   using space = explored_space<ref_of<Layout, Sync>, Compound>;
   using page = typename space::page;
   using owner_type = pinref::pin_owner<page, lock>;
-  using request_type = pinref::owned_pins<page, lock>;
+  using request_type = pinref::pin_request<page, lock>;
 
   static constexpr foll flags = foll::write | foll::fast_only;
 
   desk() {
     for (std::size_t i = 0; i != 2; ++i) {
-      this->pages[i].ref.reset();
+      this->pages[i].ref.init();
       this->entries[i].store(space::entry_of(i), std::memory_order_relaxed);
     }
   }
 
   bool pin(request_type& request, page** out, std::size_t n = 1, std::uintptr_t from = 0) {
-    return request.pin_user_pages_fast(*this, from, n, flags, out).count == n;
+    return request.pin_user_pages_fast(*this, from, flags, std::span(out, n)).count == n;
   }
   void check_released() {
     check(owner.live() == 0, "the owner holds nothing");
-    for (auto& each : this->pages) check(each.ref.snapshot() == Layout::of(1), "each pin is released once");
+    for (auto& each : this->pages) check(each.ref.snapshot() == Layout::live(1), "each pin is released once");
   }
 
   owner_type owner{2};
@@ -118,14 +120,14 @@ void two_deferred(execution& x) {
   for (int i = 0; i < 2; ++i) {
     auto& request = make_request(x, d);
     check(d.pin(request, &d.array[i]), "nothing is in the way");
-    x.thread([&request, &released] { released.add(request.unpin_dirty_deferred()); });
+    x.thread([&request, &released] { released.add(request.unpin_dirty_deferred().count); });
   }
   x.thread([&d, &released] {
     d.pages[0].unlock();
-    released.add(d.owner.drain());
+    released.add(d.owner.drain().count);
   });
   x.join();
-  released.add(d.owner.drain());
+  released.add(d.owner.drain().count);
   check(released.get() == 2, "each is released once");
   d.check_released();
 }
@@ -216,7 +218,7 @@ void made_under_a_page_lock(execution& x) {
   auto& request = make_request(x, d);
   check(d.pin(request, d.array), "nothing is in the way");
   d.pages[0].lock();
-  check(request.unpin_dirty_deferred() == 0, "put off");
+  check(request.unpin_dirty_deferred().count == 0, "put off");
   x.thread([&d] { (void)d.owner.drain(); });
   x.thread([&d] {
     {
@@ -239,7 +241,7 @@ void ended_under_a_page_lock(execution& x, bool defer) {
   d.pages[0].lock();
   if (defer) {
     d.pages[1].lock();
-    check(first.unpin_dirty_deferred() + second.unpin_dirty_deferred() == 0, "put off");
+    check(first.unpin_dirty_deferred().count + second.unpin_dirty_deferred().count == 0, "put off");
     d.pages[1].unlock();
   }
   x.thread([&d, defer] {
@@ -309,7 +311,7 @@ void pinned_to_the_limit_again(execution& x) {
   check(d.pin(request, d.array, 2), "nothing is in the way");
   x.thread([&d, &request] {
     (void)request.unpin();
-    const auto done = request.pin_user_pages_fast(d, 0, 2, d.flags, d.array);
+    const auto done = request.pin_user_pages_fast(d, 0, d.flags, d.array);
     check(done.ok() || done.reason == pinref::gup_error::busy, "what the owner has released is not counted any more");
   });
   x.thread([&d] { (void)d.owner.unpin_all(); });
@@ -330,7 +332,7 @@ void gone_while_drained(execution& x) {
   x.name(first, "first");
   check(d.pin(*first, d.array) && d.pin(rest, d.other_array), "nothing is in the way");
   d.pages[0].lock();
-  check(first->unpin_dirty_deferred() + rest.unpin_dirty_deferred() == 0, "put off");
+  check(first->unpin_dirty_deferred().count + rest.unpin_dirty_deferred().count == 0, "put off");
   d.pages[0].unlock();
   x.thread([&first, &another_owner] { first.emplace(another_owner); });
   x.thread([&d] { (void)d.owner.drain(); });
@@ -347,7 +349,7 @@ void put_off_again_while_drained(execution& x) {
   auto& first = make_request(x, d);
   check(d.pin(first, d.array) && d.pin(rest, d.other_array), "nothing is in the way");
   d.pages[0].lock();
-  check(first.unpin_dirty_deferred() + rest.unpin_dirty_deferred() == 0, "put off");
+  check(first.unpin_dirty_deferred().count + rest.unpin_dirty_deferred().count == 0, "put off");
   x.thread([&d, &first] {
     d.pages[0].unlock();
     if (!d.pin(first, d.array)) return;
@@ -370,12 +372,12 @@ void drained_by_two(execution& x, bool release_the_rest) {
   check(d.pin(first, d.array) && d.pin(second, d.other_array), "nothing is in the way");
   d.pages[0].lock();
   auto& released = x.make<explorer::ghost<std::size_t>>();
-  check(first.unpin_dirty_deferred() == 0, "put off");
-  if (!release_the_rest) check(second.unpin_dirty_deferred() == 0, "put off");
+  check(first.unpin_dirty_deferred().count == 0, "put off");
+  if (!release_the_rest) check(second.unpin_dirty_deferred().count == 0, "put off");
   d.pages[0].unlock();
-  x.thread([&d, &released] { released.add(d.owner.drain()); });
+  x.thread([&d, &released] { released.add(d.owner.drain().count); });
   x.thread([&d, &released, release_the_rest] {
-    released.add(release_the_rest ? d.owner.unpin_all().count : d.owner.drain());
+    released.add((release_the_rest ? d.owner.unpin_all() : d.owner.drain()).count);
   });
   x.join();
   check(released.get() == 2, "each is released once");
@@ -400,7 +402,7 @@ void drain_after_the_handler(execution& x) {
   check(d.pin(request, d.array), "nothing is in the way");
   d.pages[0].lock();
   x.thread([&d, &request, &done] {
-    check(request.unpin_dirty_deferred() == 0, "put off");
+    check(request.unpin_dirty_deferred().count == 0, "put off");
     d.pages[0].unlock();
     done.store(1, std::memory_order_release);
   });
@@ -421,7 +423,7 @@ void destroyed_while_drained(execution& x) {
   auto& request = make_request(x, d);
   check(d.pin(request, d.array), "nothing is in the way");
   d.pages[0].lock();
-  check(request.unpin_dirty_deferred() == 0, "put off");
+  check(request.unpin_dirty_deferred().count == 0, "put off");
   x.thread([&request] { explorer::destroy(request); });
   x.thread([&d] { (void)d.owner.drain(); });
   d.pages[0].unlock();
@@ -430,7 +432,7 @@ void destroyed_while_drained(execution& x) {
 }
 
 PROTOCOL("of a request and its owner exactly one releases", released_by_both<pinref::bias64>,
-         released_by_both<pinref::split>, pinned_again<pinref::bias64>)
+         released_by_both<pinref::split32>, pinned_again<pinref::bias64>)
 
 PROTOCOL("an owner's release comes before what its request does next", pinned_to_the_limit_again<pinref::bias64>)
 

@@ -22,7 +22,7 @@ struct cache : explored_space<ref_of<Layout>> {
 template <class Layout>
 cache<Layout>& make_cache(execution& x, bool dirty) {
   auto& c = make_space<cache<Layout>>(x);
-  c.pages[0].ref.reset();
+  c.pages[0].ref.init();
   c.pages[0].dirty.store(dirty ? 1 : 0, relaxed);
   c.entries[0].store(c.entry_of(0), relaxed);
   return c;
@@ -87,10 +87,10 @@ void writeback_against_device(execution& x) {
 }
 
 PROTOCOL("a page that a device wrote to is not reclaimed as clean", reclaim_against_device<pinref::bias64>,
-         reclaim_against_device<pinref::split>)
+         reclaim_against_device<pinref::split32>)
 
 PROTOCOL("writeback calls no page clean whose data it has not seen", writeback_against_device<pinref::bias64>,
-         writeback_against_device<pinref::split>)
+         writeback_against_device<pinref::split32>)
 
 TEST_CASE("marking a page dirty after its unpin is caught") {
   caught("thrown away", reclaim_against_device<pinref::bias64, true>);

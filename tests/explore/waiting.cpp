@@ -16,7 +16,7 @@ constexpr auto reached = wait_result::reached;
 template <class Layout, class Sync = explored_sync>
 struct page {
   page(std::size_t references, std::size_t pins) {
-    ref.reset(references);
+    ref.init(references);
     for (std::size_t i = 0; i != pins; ++i) (void)ref.try_pin();
   }
 
@@ -190,8 +190,8 @@ void until_idle(execution& x) {
     check(result != last && result != pinref::release_result::underflow, "the owner still holds the page");
     if (result == pinref::release_result::idle) idles.add(1);
   };
-  x.thread([&p, note] { note(p.ref.put(1, 1)); });
-  x.thread([&p, note] { note(p.ref.unpin(1, 1)); });
+  x.thread([&p, note] { note(p.ref.put(1, pinref::owner_ref::resident)); });
+  x.thread([&p, note] { note(p.ref.unpin(1, pinref::owner_ref::resident)); });
   x.thread([&p] { check(p.ref.wait_until_idle(1) == reached, "nothing else can end the wait"); });
   x.join();
   check(idles.get() == 1, "idle is told once");
@@ -205,7 +205,7 @@ void gives_up(execution& x) {
   x.thread([&p] { (void)p.ref.wait_until_unpinned(some_day()); });
   x.thread([&p] { check(p.ref.wait_until_unpinned() == reached, "another's giving up is not one's own"); });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1), "nothing but the reference is left, and no mark");
+  check(p.ref.snapshot() == Layout::live(1), "nothing but the reference is left, and no mark");
 }
 
 // Nobody waits any more, and the word is as it was.
@@ -215,7 +215,7 @@ void leave_no_mark(execution& x, First first, Second second) {
   x.thread([&p, first] { first(p.ref); });
   x.thread([&p, second] { second(p.ref); });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1, 1), "the pin is left, and no mark");
+  check(p.ref.snapshot() == Layout::live(1, 1), "the pin is left, and no mark");
 }
 constexpr auto wait_for_a_while = [](auto& ref) { (void)ref.wait_until_unpinned(some_day()); };
 template <class Layout>
@@ -268,7 +268,7 @@ void cancelled_beside_another(execution& x) {
   x.thread([&p] { check(p.ref.wait_until_idle(1) == reached, "another's cancelling is not one's own"); });
   x.thread([&p] { (void)p.ref.unpin(); });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1), "nothing but the reference is left, and no mark");
+  check(p.ref.snapshot() == Layout::live(1), "nothing but the reference is left, and no mark");
 }
 
 // Two waiters of different conditions. The first sees the word marked; by the time it sleeps the other has marked it
@@ -314,7 +314,7 @@ void frozen_and_reborn(execution& x) {
   x.thread([&p] {
     check(p.ref.freeze(1), "waiting does not keep the owner from freezing");
     p.ref.unfreeze(1);
-    if (p.ref.put() == last) p.ref.reset(), (void)p.ref.put();
+    if (p.ref.put() == last) p.ref.init(), (void)p.ref.put();
   });
   x.thread([&p] { check(p.ref.wait_until_idle(0) == reached, "nothing else can end the wait"); });
 }
@@ -322,7 +322,7 @@ template <class Layout, class Sync = explored_sync>
 void reborn_unpinned(execution& x) {
   auto& p = make<Layout, Sync>(x, 1, 1);
   const auto end = [&p](pinref::release_result result) {
-    if (result == last) p.ref.reset(), (void)p.ref.try_get();
+    if (result == last) p.ref.init(), (void)p.ref.try_get();
   };
   x.thread([&p, end] { end(p.ref.put()); });
   x.thread([&p, end] { end(p.ref.unpin()); });
@@ -349,7 +349,7 @@ void by_ticket(execution& x) {
     if (!p.ref.prepare_wait_until_idle(1).reached) p.ref.abandon_wait();
   });
   x.join();
-  check(p.ref.snapshot() == Layout::of(1), "nothing but the reference is left, and no mark");
+  check(p.ref.snapshot() == Layout::live(1), "nothing but the reference is left, and no mark");
 }
 
 // A wait for more holders than a release looks at is a poll.
@@ -432,49 +432,50 @@ void times_out(execution& x) {
 }
 
 PROTOCOL("whoever waits until a page is unpinned wakes up and sees the data", unpin<pinref::bias64>, unpin<tiny>,
-         unpin<pinref::split>)
+         unpin<pinref::split32>)
 
-PROTOCOL("the last of two pins wakes, and one pin wakes two waiters", two_pins<pinref::bias64>, two_pins<pinref::split>,
-         two_waiters<pinref::bias64>, two_waiters<pinref::split>)
+PROTOCOL("the last of two pins wakes, and one pin wakes two waiters", two_pins<pinref::bias64>,
+         two_pins<pinref::split32>, two_waiters<pinref::bias64>, two_waiters<pinref::split32>)
 
 PROTOCOL("a page that is pinned again in between wakes its waiter in the end", pinned_again<pinref::bias64>,
-         pinned_again<pinref::split>)
+         pinned_again<pinref::split32>)
 
 PROTOCOL("a release wakes every kind of waiter it concerns", unpinned_and_idle<pinref::bias64>,
-         unpinned_and_idle<pinref::split>)
+         unpinned_and_idle<pinref::split32>)
 
 PROTOCOL("every way to be the last holder wakes", until_put<pinref::bias64>, until_put_sole<pinref::bias64>,
-         until_put<pinref::split>, until_put_sole<pinref::split>)
+         until_put<pinref::split32>, until_put_sole<pinref::split32>)
 
 PROTOCOL("a page that is frozen for a moment is not free, and one that is buried is",
-         until_free_not_frozen<pinref::bias64>, until_free_not_frozen<pinref::split>, until_buried<pinref::bias64>,
-         until_buried<pinref::split>, until_buried<tiny>)
+         until_free_not_frozen<pinref::bias64>, until_free_not_frozen<pinref::split32>, until_buried<pinref::bias64>,
+         until_buried<pinref::split32>, until_buried<tiny>)
 
 PROTOCOL("whoever waits until only its own reference is left can take the page away", until_mine_alone<pinref::bias64>,
-         until_mine_alone<pinref::split>)
+         until_mine_alone<pinref::split32>)
 
 PROTOCOL("two waiters of different conditions do not sleep through each other's mark",
          one_left_and_none_left<pinref::bias64>, one_left_and_none_left<pinref::bias32>,
-         one_left_and_none_left<pinref::split>, pins_gone_holders_back<pinref::bias64>,
-         pins_gone_holders_back<pinref::split>)
+         one_left_and_none_left<pinref::split32>, pins_gone_holders_back<pinref::bias64>,
+         pins_gone_holders_back<pinref::split32>)
 
 PROTOCOL("a word that is waited on can be frozen, given back, and live again", frozen_and_reborn<pinref::bias64>,
-         frozen_and_reborn<pinref::split>, reborn_unpinned<pinref::bias64>, reborn_unpinned<pinref::split>)
+         frozen_and_reborn<pinref::split32>, reborn_unpinned<pinref::bias64>, reborn_unpinned<pinref::split32>)
 
 PROTOCOL("a ticket tells what to sleep on, and an abandoned one leaves no mark", by_ticket<pinref::bias64>,
-         by_ticket<pinref::split>)
+         by_ticket<pinref::split32>)
 
 PROTOCOL("takes that pass by do not hide the end of a page from its waiter", takers_pass_by<pinref::bias64>)
 
-PROTOCOL("a watched device page is idle once", until_idle<pinref::bias64>, until_idle<pinref::split>)
+PROTOCOL("a watched device page is idle once", until_idle<pinref::bias64>, until_idle<pinref::split32>)
 
-PROTOCOL("a waiter that gives up harms nobody, and leaves no mark", gives_up<pinref::bias64>, gives_up<pinref::split>,
-         one_leaves_no_mark<pinref::bias64>, one_leaves_no_mark<pinref::split>, two_leave_no_mark<pinref::bias64>,
-         two_leave_no_mark<pinref::split>, looks_once<pinref::bias64>, looks_once<pinref::split>,
+PROTOCOL("a waiter that gives up harms nobody, and leaves no mark", gives_up<pinref::bias64>, gives_up<pinref::split32>,
+         one_leaves_no_mark<pinref::bias64>, one_leaves_no_mark<pinref::split32>, two_leave_no_mark<pinref::bias64>,
+         two_leave_no_mark<pinref::split32>, looks_once<pinref::bias64>, looks_once<pinref::split32>,
          times_out<pinref::bias64>)
 
 PROTOCOL("a cancelled waiter wakes up and sees what the canceller wrote", cancelled<pinref::bias64>,
-         cancelled<pinref::split>, cancelled_beside_another<pinref::bias64>, cancelled_beside_another<pinref::split>)
+         cancelled<pinref::split32>, cancelled_beside_another<pinref::bias64>,
+         cancelled_beside_another<pinref::split32>)
 
 PROTOCOL("whoever waits for a few pins to leave goes on when they have", one_pin_left<pinref::bias32>,
          one_pin_left_while_watched<pinref::bias32>)
@@ -483,11 +484,11 @@ PROTOCOL("a word that grows too large to be watched is looked at again", unwatch
          too_large_to_watch<tiny>, mark_is_taken_away<tiny>)
 
 TEST_CASE("a release that wakes nobody is caught, by whatever call the holder leaves") {
-  using pinref::bias64, pinref::split;
+  using pinref::bias64, pinref::split32;
   for (const program& each : std::initializer_list<program>{
-           unpin<bias64, silent>, unpin<tiny, silent>, unpin<split, silent>, two_pins<bias64, silent>,
+           unpin<bias64, silent>, unpin<tiny, silent>, unpin<split32, silent>, two_pins<bias64, silent>,
            two_waiters<bias64, silent>, unpinned_and_idle<bias64, silent>, until_put<bias64, silent>,
-           until_put<split, silent>, until_put_sole<bias64, silent>, until_free_not_frozen<bias64, silent>,
+           until_put<split32, silent>, until_put_sole<bias64, silent>, until_free_not_frozen<bias64, silent>,
            takers_pass_by<bias64, silent>, until_idle<bias64, silent>, unwatched_after_all<tiny, silent>,
            gives_up<bias64, silent>, cancelled<bias64, silent>, by_ticket<bias64, silent>})
     caught("lost wake-up", each);
@@ -495,12 +496,12 @@ TEST_CASE("a release that wakes nobody is caught, by whatever call the holder le
 
 TEST_CASE("a release that wakes before it has changed the word is caught") {
   caught("lost wake-up", two_puts<pinref::bias64, woken_early>);
-  caught("lost wake-up", two_puts<pinref::split, woken_early>);
+  caught("lost wake-up", two_puts<pinref::split32, woken_early>);
 }
 
 TEST_CASE("a sleep on the half with the mark alone, or on the holders without the pins, is caught") {
   caught("lost wake-up", one_left_and_none_left<pinref::bias64, sleeping_on_one>);
-  caught("lost wake-up", pins_gone_holders_back<pinref::split, sleeping_on_one>);
+  caught("lost wake-up", pins_gone_holders_back<pinref::split32, sleeping_on_one>);
 }
 
 TEST_CASE("a sleep that does not compare what was seen is caught") {

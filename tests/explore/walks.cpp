@@ -11,14 +11,14 @@ using pinref::release_result;
 
 template <class Layout>
 struct page {
-  explicit page(std::size_t references) { ref.reset(references); }
+  explicit page(std::size_t references) { ref.init(references); }
 
   void released(release_result result) {
     check(result != release_result::underflow, "a rightful release is not refused");
     if (result != last) return;
     data.write(data.read() + 1);
     if (++lives == 3) return data.destroy();
-    ref.reset(2);
+    ref.init(2);
     released(ref.put());
     (void)data.read();
     released(ref.put_sole());
@@ -70,7 +70,7 @@ void everything(execution& x) {
   check(p.ref.snapshot() == Layout{}, "ends dead, with nothing left in the word");
 }
 
-TEST_CASE_TEMPLATE("everything at once holds on random walks", Layout, pinref::bias64, tiny, pinref::split) {
+TEST_CASE_TEMPLATE("everything at once holds on random walks", Layout, pinref::bias64, tiny, pinref::split32) {
   for (const unsigned spurious : {0u, 2u}) {
     const auto r =
         explorer::explore({.spurious_weak_cas = spurious, .random_walks = 3000, .seed = 7}, everything<Layout>);

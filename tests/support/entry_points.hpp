@@ -23,19 +23,36 @@ struct entry_point {
 
 template <class Space>
 std::array<entry_point<Space>, 4> entry_points() {
+  using pages_of = typename Space::page**;
   return {{
-      {"get_user_pages", pinref::get_user_pages<Space>, false, false},
-      {"get_user_pages_fast", pinref::get_user_pages_fast<Space>, false, true},
-      {"pin_user_pages", pinref::pin_user_pages<Space>, true, false},
-      {"pin_user_pages_fast", pinref::pin_user_pages_fast<Space>, true, true},
+      {"get_user_pages",
+       [](Space& space, std::uintptr_t start, std::size_t n, pinref::foll flags, pages_of pages) {
+         return pinref::get_user_pages(space, start, n, flags, pages);
+       },
+       false, false},
+      {"get_user_pages_fast",
+       [](Space& space, std::uintptr_t start, std::size_t n, pinref::foll flags, pages_of pages) {
+         return pinref::get_user_pages_fast(space, start, n, flags, pages);
+       },
+       false, true},
+      {"pin_user_pages",
+       [](Space& space, std::uintptr_t start, std::size_t n, pinref::foll flags, pages_of pages) {
+         return pinref::pin_user_pages(space, start, n, flags, pages);
+       },
+       true, false},
+      {"pin_user_pages_fast",
+       [](Space& space, std::uintptr_t start, std::size_t n, pinref::foll flags, pages_of pages) {
+         return pinref::pin_user_pages_fast(space, start, n, flags, pages);
+       },
+       true, true},
   }};
 }
 
 // What such a call holds on the page: its pins, or its references beyond the mapping's own.
 template <class Page>
 std::size_t held_on(Page& page, bool pins) {
-  return static_cast<std::size_t>(pins ? static_cast<long long>(pinref::page_pin_count(page))
-                                       : static_cast<long long>(pinref::page_ref_count(page)) - 1);
+  return static_cast<std::size_t>(pins ? static_cast<long long>(pinref::page_pins(page))
+                                       : static_cast<long long>(pinref::page_references(page)) - 1);
 }
 
 template <class Page>

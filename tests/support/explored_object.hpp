@@ -1,6 +1,6 @@
 #pragma once
 
-// Pages with everything decide/ asks, an entry with a lock, and an address space that maps one page by it, on the
+// Pages with everything protocols/ asks, an entry with a lock, and an address space that maps one page by it, on the
 // explorer.
 
 #include <cstddef>
@@ -8,12 +8,12 @@
 #include <utility>
 
 #include "explored_sync.hpp"
-#include "pinref/decide/layout_break.hpp"
-#include "pinref/decide/share_count.hpp"
 #include "pinref/gup/gup.hpp"
-#include "pinref/gup/write_protect_seq.hpp"
 #include "pinref/host/sleeping_lock.hpp"
 #include "pinref/page/page.hpp"
+#include "pinref/parts/share_count.hpp"
+#include "pinref/parts/write_protect_seq.hpp"
+#include "pinref/protocols/layout_break.hpp"
 
 namespace support {
 
@@ -30,7 +30,7 @@ struct object_page {
   explorer::atomic<bool> exclusive{true};
   explorer::atomic<std::uint64_t> mapcount{0};
   pinref::share_count<typename Ref::sync> users;
-  std::size_t idle_level = 0;
+  bool resident = false;
   explorer::ghost<int> freed{0};
 };
 
@@ -117,7 +117,7 @@ Space& make_object(explorer::execution& x, std::uint32_t initially = Space::entr
   x.name(s.only.data, "data");
   x.name(s.only.dirty, "dirty");
   x.name(s.only.exclusive, "exclusive");
-  s.only.ref.reset();
+  s.only.ref.init();
   return s;
 }
 
@@ -139,7 +139,7 @@ struct pinref::page_traits<support::object_page<Ref, Numbered>> {
   static void set_exclusive(page& p, bool mark) noexcept { p.exclusive.store(mark, std::memory_order_relaxed); }
   static auto& share_count(page& p) noexcept { return p.users; }
   static std::uint64_t mapcount(page& p) noexcept { return p.mapcount.load(std::memory_order_relaxed); }
-  static std::size_t idle_level(page& p) noexcept { return p.idle_level; }
+  static bool resident(page& p) noexcept { return p.resident; }
   static void on_idle(page&) noexcept {}
   static void free_page(page& p) noexcept {
     p.freed.add(1);

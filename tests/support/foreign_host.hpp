@@ -47,7 +47,7 @@ class foreign_space {
     head.is = is;
     std::destroy_at(&head.ref);  // whatever life it had
     std::construct_at(&head.ref);
-    head.ref.reset(1);
+    head.ref.init(1);
     return head;
   }
 
@@ -128,7 +128,7 @@ struct pinref::page_traits<support::foreign_page<Ref>> {
   }
   static page& nth_page(page& p, std::size_t i) noexcept { return *(&p + i); }
   static bool immortal(page& head) noexcept { return head.is == support::kind::immortal; }
-  static std::size_t idle_level(page& head) noexcept { return head.is == support::kind::device ? 1 : 0; }
+  static bool resident(page& head) noexcept { return head.is == support::kind::device; }
   static void on_idle(page& head) noexcept { ++head.idled; }
   static bool longterm_pinnable(page& head) noexcept { return head.is != support::kind::transient_only; }
   static void free_page(page& head) noexcept { ++head.freed; }

@@ -2,57 +2,26 @@
 
 // The layouts every behaviour is shown on: the three users choose from, and words small enough to visit every state.
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <ostream>
+#include <type_traits>
 
-#include "pinref/gup/result.hpp"
+#include "pinref/gup/gup_result.hpp"
 #include "pinref/ref/page_ref.hpp"
-#include "pinref/ref/split_ref.hpp"
-#include "pinref/word/result.hpp"
+#include "pinref/sync/waiting.hpp"
+#include "pinref/word/holder.hpp"
 
 namespace pinref {
 
-inline std::ostream& operator<<(std::ostream& out, take_result result) {
-  switch (result) {
-    case take_result::taken:
-      return out << "taken";
-    case take_result::dead:
-      return out << "dead";
-    case take_result::overflow:
-      return out << "overflow";
-  }
-  return out << "?";
+/// An enum of the library by its name.
+template <class Enum>
+requires std::is_enum_v<Enum> && requires(Enum value) {
+  { to_string(value) } -> std::same_as<const char*>;
 }
-
-inline std::ostream& operator<<(std::ostream& out, release_result result) {
-  switch (result) {
-    case release_result::released:
-      return out << "released";
-    case release_result::idle:
-      return out << "idle";
-    case release_result::last:
-      return out << "last";
-    case release_result::underflow:
-      return out << "underflow";
-  }
-  return out << "?";
-}
-
-inline std::ostream& operator<<(std::ostream& out, wait_result result) {
-  switch (result) {
-    case wait_result::reached:
-      return out << "reached";
-    case wait_result::timed_out:
-      return out << "timed_out";
-    case wait_result::given_up:
-      return out << "given_up";
-  }
-  return out << "?";
-}
-
-inline std::ostream& operator<<(std::ostream& out, gup_error error) {
-  return out << to_string(error);
+std::ostream& operator<<(std::ostream& out, Enum value) {
+  return out << to_string(value);
 }
 
 inline std::ostream& operator<<(std::ostream& out, const gup_result& result) {
@@ -78,7 +47,7 @@ void set_state(Ref& ref, typename Ref::layout state) {
 // A live page with as many holders as its word may count.
 template <class Layout>
 constexpr Layout full() {
-  return Layout::of(Layout::zones::max_holders);
+  return Layout::live(Layout::zones::max_holders);
 }
 
 // What one pin counts for.
@@ -92,5 +61,5 @@ constexpr std::uint64_t pin_weight() {
 
 }  // namespace support
 
-#define ALL_LAYOUTS pinref::bias64, pinref::bias32, pinref::split
+#define ALL_LAYOUTS pinref::bias64, pinref::bias32, pinref::split32
 #define SMALL_BIAS_LAYOUTS support::bias8, support::bias16_exact

@@ -1,7 +1,7 @@
 #pragma once
 
-// Two hosts with everything decide/ asks of a page, and one object that maps pages of either: the default host, whose
-// frames carry the marks of copy-on-write in their reference word, and a foreign one with packed descriptors.
+// Two hosts with everything protocols/ asks of a page, and one object that maps pages of either: the default host,
+// whose frames carry the marks of copy-on-write in their reference word, and a foreign one with packed descriptors.
 
 #include <doctest/doctest.h>
 
@@ -13,17 +13,19 @@
 #include <utility>
 
 #include "layouts.hpp"
-#include "pinref/decide/layout_break.hpp"
-#include "pinref/decide/share_count.hpp"
 #include "pinref/gup/release.hpp"
 #include "pinref/host/frame_arena.hpp"
 #include "pinref/page/page.hpp"
+#include "pinref/parts/share_count.hpp"
+#include "pinref/protocols/layout_break.hpp"
 
 namespace support {
 
-// What copy-on-write and the mapcount scheme keep beside the word.
+// What copy-on-write, the mapcount scheme and the owner of a page keep beside the word.
 struct page_marks {
   bool exclusive = true;
+  bool resident = false;
+  std::size_t idled = 0;
   std::size_t mapcount = 0;
   pinref::share_count<> users;
 };
@@ -61,8 +63,6 @@ struct packed_page {
   std::uint16_t from_head = 0;  // how many descriptors behind its head it stands
   std::uint16_t pages = 1;      // of a head
   std::uint16_t freed = 0;
-  std::uint16_t idled = 0;
-  std::uint8_t idle_level = 0;
   bool locked = false;
   bool dirty = false;
   bool immortal = false;
@@ -81,7 +81,7 @@ struct foreign {
   page& compound() { return make(4); }
   page& device() {
     page& p = make(1);
-    p.idle_level = 1;
+    p.marks.resident = true;
     p.longterm = false;
     return p;
   }
@@ -99,7 +99,7 @@ struct foreign {
     page& head = pages[used];
     for (std::uint16_t i = 0; i != n; ++i) pages[used++].from_head = i;
     head.pages = n;
-    head.ref.reset();
+    head.ref.init();
     return head;
   }
 
@@ -175,14 +175,14 @@ struct mapped_object {
   }
 
   // The object, for layout breaks.
-  void unmap(std::size_t first, std::size_t last) {
-    CHECK_FALSE(gate.open());
+  void unmap(std::size_t first, std::size_t last) noexcept {
+    CHECK_FALSE(gate.is_open());
     for (std::size_t i = first; i <= last; ++i)
       for (entry& each : entries)
         if (each.mapped != nullptr && each.mapped == pages[i]) unmap(each);
   }
-  Page* busy_in(std::size_t first, std::size_t last) {
-    CHECK_FALSE(gate.open());
+  Page* busy_in(std::size_t first, std::size_t last) noexcept {
+    CHECK_FALSE(gate.is_open());
     ++scans;
     most_at_once = last - first + 1 > most_at_once ? last - first + 1 : most_at_once;
     if (before_scan) before_scan();
@@ -207,7 +207,9 @@ struct pinref::page_traits<pinref::basic_frame<support::marked_ref<Layout>>> {
 
   static support::marked_ref<Layout>& ref(page& p) noexcept { return p.ref(); }
   static page& head(page& p) noexcept { return p.head(); }
+  static void set_head(page& p, page& head) noexcept { p.set_head(head); }
   static std::size_t nr_pages(page& head) noexcept { return head.nr_pages(); }
+  static void set_nr_pages(page& head, std::size_t n) noexcept { head.set_nr_pages(n); }
   static std::uint64_t frame_number(page& p) noexcept { return p.arena().frame_number(p); }
   static page& nth_page(page& p, std::size_t i) noexcept { return (&p)[i]; }
   static void lock(page& head) noexcept { head.lock(); }
@@ -220,6 +222,8 @@ struct pinref::page_traits<pinref::basic_frame<support::marked_ref<Layout>>> {
   static void set_exclusive(page& head, bool mark) noexcept { head.ref().marks.exclusive = mark; }
   static pinref::share_count<>& share_count(page& head) noexcept { return head.ref().marks.users; }
   static std::size_t mapcount(page& head) noexcept { return head.ref().marks.mapcount; }
+  static bool resident(page& head) noexcept { return head.ref().marks.resident; }
+  static void on_idle(page& head) noexcept { ++head.ref().marks.idled; }
   static void free_page(page& head) noexcept { head.arena().free_page(head); }
 };
 
@@ -249,13 +253,14 @@ struct pinref::page_traits<support::packed_page<Layout>> {
   static pinref::share_count<>& share_count(page& head) noexcept { return head.marks.users; }
   static std::size_t mapcount(page& head) noexcept { return head.marks.mapcount; }
   static bool immortal(page& head) noexcept { return head.immortal; }
-  static std::size_t idle_level(page& head) noexcept { return head.idle_level; }
-  static void on_idle(page& head) noexcept { ++head.idled; }
+  static bool resident(page& head) noexcept { return head.marks.resident; }
+  static void on_idle(page& head) noexcept { ++head.marks.idled; }
   static bool longterm_pinnable(page& head) noexcept { return head.longterm; }
   static void free_page(page& head) noexcept { ++head.freed; }
 };
 
 #define FOREIGN_HOSTS \
-  support::foreign<pinref::bias64>, support::foreign<pinref::bias32>, support::foreign<pinref::split>
-#define ALL_HOSTS \
-  support::embedded<pinref::bias64>, support::embedded<pinref::bias32>, support::embedded<pinref::split>, FOREIGN_HOSTS
+  support::foreign<pinref::bias64>, support::foreign<pinref::bias32>, support::foreign<pinref::split32>
+#define ALL_HOSTS                                                                                           \
+  support::embedded<pinref::bias64>, support::embedded<pinref::bias32>, support::embedded<pinref::split32>, \
+      FOREIGN_HOSTS

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "pinref/ref/wait_canceller.hpp"
+#include "pinref/sync/wait_canceller.hpp"
 
 namespace support {
 

@@ -122,4 +122,4 @@ class foreign_world {
 
 #define WORLDS_OF(Layout) \
   support::default_world<pinref::page_ref<Layout>>, support::foreign_world<pinref::page_ref<Layout>>
-#define ALL_WORLDS WORLDS_OF(pinref::bias64), WORLDS_OF(pinref::bias32), WORLDS_OF(pinref::split)
+#define ALL_WORLDS WORLDS_OF(pinref::bias64), WORLDS_OF(pinref::bias32), WORLDS_OF(pinref::split32)

@@ -1,5 +1,15 @@
-// Owns the threads of the program under test and every step they take.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// engine: owns the threads of the program under test and every step they take.
+///
+/// When not to use it: by itself. explorer::explore() makes one for each exploration.
+///
+/// Example:
+///
+///     explorer::engine& e = explorer::engine::current();         // for a Sync of one's own
+///     e.pause();
 
 #include <cstdio>
 #include <exception>
@@ -8,10 +18,10 @@
 #include <unordered_set>
 #include <utility>
 
-#include "fiber.hpp"
-#include "memory.hpp"
-#include "seq_cst.hpp"
-#include "trace.hpp"
+#include "pinref/explorer/fiber.hpp"
+#include "pinref/explorer/memory.hpp"
+#include "pinref/explorer/seq_cst.hpp"
+#include "pinref/explorer/trace.hpp"
 
 namespace explorer {
 

@@ -1,5 +1,15 @@
-// Stackful coroutines on ucontext, annotated for AddressSanitizer.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// Stackful coroutines on ucontext, annotated for AddressSanitizer.
+///
+/// When not to use it: by itself. It belongs to the engine.
+///
+/// Example:
+///
+///     fibers[1].make(&entry);
+///     explorer::fiber::swap(fibers[0], fibers[1]);               // runs entry() until it swaps back
 
 #include <ucontext.h>
 

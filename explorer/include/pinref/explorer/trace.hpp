@@ -1,11 +1,20 @@
-// A failed execution, one line for each event.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// A failed execution, one line for each event.
+///
+/// When not to use it: by itself. result::trace is made by it.
+///
+/// Example:
+///
+///     std::string text = explorer::trace_text(memory, names);
 
 #include <cstdio>
 #include <string>
 #include <vector>
 
-#include "memory.hpp"
+#include "pinref/explorer/memory.hpp"
 
 namespace explorer {
 

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "support/explorer/explorer.hpp"
+#include "pinref/explorer/explorer.hpp"
 
 namespace {
 
@@ -233,7 +233,7 @@ struct p7 {
       if (!clear_last) w.fetch_and(~waiters, rlx);
       event.fetch_add(1, bump);
       if (clear_last) w.fetch_and(~waiters, rlx);
-      if (notify) explorer_sync::notify_all(event);
+      if (notify) event.notify_all();
     };
     x.thread([&, drop] {
       data.write(1);
@@ -248,7 +248,7 @@ struct p7 {
         }
         if ((old & pin_mask) == 0) break;
         if (bit_first) seen = event.load(event_load);
-        explorer_sync::wait(event, seen, rlx);
+        event.wait(seen, rlx);
       }
       if (!repin) data.read();
     });
@@ -350,7 +350,7 @@ TEST_CASE("every order of a minimal protocol is needed, and an order too strong 
   CHECK(explorer::survivors({}, p5{}).empty());
   const auto needless = explorer::survivors({}, p2{.get = acq});
   REQUIRE(needless.size() == 1);
-  CHECK(needless[0].find("rmw acq explorer_self.cpp:") == 0);
+  CHECK(needless[0].find("rmw acq self.cpp:") == 0);
   CHECK(needless[0].find(" -> rlx") != std::string::npos);
 }
 
@@ -365,7 +365,7 @@ TEST_CASE("a trace names threads, locations, orders, values and stale reads") {
   CHECK(r.trace.find("T1  rmw     word          acq  read 1") != std::string::npos);
   CHECK(r.trace.find("write 0x100000001") != std::string::npos);
   CHECK(r.trace.find("T2  load    word          acq  read 1 STALE") != std::string::npos);
-  CHECK(r.trace.find("explorer_self.cpp:") != std::string::npos);
+  CHECK(r.trace.find("self.cpp:") != std::string::npos);
 }
 
 TEST_CASE("random walks find a bug, and the walk can be replayed and repeated") {
@@ -467,7 +467,7 @@ TEST_CASE("a spin with pause ends, and one that nobody ends is a deadlock") {
       x.thread([&flag, set] { flag.store(set ? 1 : 0, rlx); });
       for (int i = 0; i < 2; ++i) {
         x.thread([&flag] {
-          while (flag.load(rlx) == 0) explorer_sync::pause();
+          while (flag.load(rlx) == 0) explorer::pause();
         });
       }
     };
@@ -490,7 +490,7 @@ TEST_CASE("a lock made of exchange, pause and store keeps two threads apart") {
       auto& data = x.make<explorer::plain<int>>(0);
       for (int i = 0; i < 3; ++i) {
         x.thread([&, take, give] {
-          while (lock.exchange(true, take)) explorer_sync::pause();
+          while (lock.exchange(true, take)) explorer::pause();
           data.write(data.read() + 1);
           lock.store(false, give);
         });
@@ -511,18 +511,18 @@ TEST_CASE("notify_one wakes one waiter, notify_all wakes all, a timed wait may g
       for (int i = 0; i < 2; ++i) {
         x.thread([&a, timed] {
           if (timed)
-            explorer_sync::wait_until(a, 0, acq, 0);
+            a.timed_wait(0, acq);
           else
-            explorer_sync::wait(a, 0, acq);
+            a.wait(0, acq);
           if (!timed) explorer::check(a.load(rlx) == 1, "woken by the change");
         });
       }
       x.thread([&a, all] {
         a.store(1, rel);
         if (all)
-          explorer_sync::notify_all(a);
+          a.notify_all();
         else
-          explorer_sync::notify_one(a);
+          a.notify_one();
       });
     };
   };
@@ -532,10 +532,10 @@ TEST_CASE("notify_one wakes one waiter, notify_all wakes all, a timed wait may g
   std::set<bool> results;
   passes([&](execution& x) {
     auto& a = x.make<explorer::atomic<int>>(0);
-    x.thread([&] { results.insert(explorer_sync::wait_until(a, 0, acq, 0)); });
+    x.thread([&] { results.insert(a.timed_wait(0, acq)); });
     x.thread([&] {
       a.store(1, rel);
-      explorer_sync::notify_all(a);
+      a.notify_all();
     });
   });
   CHECK(results.size() == 2);

@@ -1,23 +1,38 @@
-// A deterministic explorer of weak-memory executions; docs/explorer.md explains it.
-//
-//   auto r = explorer::explore({}, [](explorer::execution& x) {
-//     auto& word = x.make<explorer::atomic<int>>(1);
-//     x.name(word, "word");
-//     x.thread([&] { word.fetch_add(1, std::memory_order_acquire); });
-//     x.thread([&] { word.fetch_sub(1, std::memory_order_release); });
-//     x.join();
-//     x.check(word.load(std::memory_order_relaxed) == 1, "the count is kept");
-//   });
-//   CHECK_MESSAGE(!r.failed, r.text());
+// SPDX-License-Identifier: MIT
 #pragma once
 
-#include <new>
+/// \file
+/// explore: a model checker for small concurrent programs on C++20 atomics.
+///
+/// It runs a program once for each way its accesses can interleave and for each value the memory model lets them read,
+/// and stops at the first execution that fails. explorer/README.md says what is covered, and what is not.
+///
+/// When not to use it: for whole programs. A few threads with a few accesses each are what it is made for.
+///
+/// Example:
+///
+///     auto r = explorer::explore({}, [](explorer::execution& x) {
+///       auto& word = x.make<explorer::atomic<int>>(1);
+///       x.name(word, "word");
+///       x.thread([&] { word.fetch_add(1, std::memory_order_acquire); });
+///       x.thread([&] { word.fetch_sub(1, std::memory_order_release); });
+///       x.join();
+///       x.check(word.load(std::memory_order_relaxed) == 1, "the count is kept");
+///     });
+///     if (r.failed) std::puts(r.text().c_str());
 
-#include "../covered.hpp"
-#include "atomic.hpp"
-#include "sync.hpp"
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "pinref/explorer/atomic.hpp"
 
 namespace explorer {
+
+/// Ends a spin: the thread goes on only after something was stored, or when nobody else can go on.
+inline void pause() noexcept {
+  engine::current().pause();
+}
 
 /// Fails the exploration when false. For the body and for threads.
 inline void check(bool holds, const char* what) {
@@ -75,15 +90,14 @@ class execution {
   engine& engine_;
 };
 
+/// Is told of every exploration when it ends, for statistics.
+inline void (*when_explored)(const options& how, const result& what) = nullptr;
+
 inline result explore(const options& how, const std::function<void(execution&)>& body) {
   const auto e = std::make_unique<engine>(how);
   execution x(*e);
   result r = e->run([&] { body(x); });
-  // A program with other orders than its own is a mutant: whoever made it counts it.
-  if (how.orders) return r;
-  support::cover(r.failed ? "broken programs caught" : r.exhausted ? "programs seen in full" : "programs walked", 1);
-  support::cover(how.random_walks != 0 ? "random schedules" : "executions", r.executions);
-  support::cover("states", r.states);
+  if (when_explored != nullptr) when_explored(how, r);
   return r;
 }
 

@@ -1,10 +1,22 @@
-// The objects a program under test shares: atomic<T> in place of std::atomic<T>, plain<T> for data
-// that must be protected, ghost<T> for the test's own notes.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// The objects a program under test shares: atomic<T> in place of std::atomic<T>, plain<T> for data that must be
+/// protected, ghost<T> for the test's own notes.
+///
+/// When not to use it: outside an exploration; atomics have no value there.
+///
+/// Example:
+///
+///     auto& flag = x.make<explorer::atomic<bool>>(false);
+///     auto& data = x.make<explorer::plain<int>>(0);
+///     x.thread([&] { data.write(1), flag.store(true, std::memory_order_release); });
+///     x.thread([&] { if (flag.load(std::memory_order_acquire)) explorer::check(data.read() == 1, "passed on"); });
 
 #include <type_traits>
 
-#include "scheduler.hpp"
+#include "pinref/explorer/scheduler.hpp"
 
 namespace explorer {
 

@@ -1,11 +1,20 @@
-// Whether a single total order S of the seq_cst operations exists, as [atomics.order] p3-4 of C++20
-// asks. The memory runs seq_cst as acquire and release; executions that fail here never happened.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// Whether a single total order S of the seq_cst operations exists, as [atomics.order] p3-4 of C++20 asks. The memory
+/// runs seq_cst as acquire and release; executions that fail here never happened.
+///
+/// When not to use it: by itself. The engine asks at the end of each execution.
+///
+/// Example:
+///
+///     if (!explorer::seq_cst_order_exists(memory)) drop_this_execution();
 
 #include <algorithm>
 #include <vector>
 
-#include "memory.hpp"
+#include "pinref/explorer/memory.hpp"
 
 namespace explorer {
 

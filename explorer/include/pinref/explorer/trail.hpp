@@ -1,5 +1,16 @@
-// The decisions of one execution: enumerated depth first, drawn at random, or replayed.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// The decisions of one execution: enumerated depth first, drawn at random, or replayed.
+///
+/// When not to use it: by itself. It belongs to the engine.
+///
+/// Example:
+///
+///     explorer::trail decisions;
+///     do run([&](unsigned ways) { return decisions.choose(ways); });
+///     while (decisions.advance());
 
 #include <algorithm>
 #include <cstddef>

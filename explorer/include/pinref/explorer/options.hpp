@@ -1,5 +1,15 @@
-// What goes into an exploration and what comes out of it.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// What goes into an exploration and what comes out of it.
+///
+/// When not to use it: by itself. explorer.hpp includes it.
+///
+/// Example:
+///
+///     explorer::options how{.spurious_weak_cas = 1};
+///     how.orders = explorer::weaken(explorer::op::rmw, std::memory_order_acquire, std::memory_order_relaxed, "word");
 
 #include <atomic>
 #include <cstdint>
@@ -93,9 +103,9 @@ struct result {
 };
 
 inline const char* text(op kind) {
-  static constexpr const char* names[] = {"load",   "store", "rmw",  "cas+",    "cas-", "fence", "wait",  "sleep",
-                                          "notify", "pause", "init", "destroy", "read", "write", "start", "join",
-                                          "light",  "heavy"};
+  static constexpr const char* names[] = {"load", "store", "rmw",    "cas+",  "cas-",  "fence",
+                                          "wait", "sleep", "notify", "pause", "init",  "destroy",
+                                          "read", "write", "start",  "join",  "light", "heavy"};
   return names[static_cast<unsigned>(kind)];
 }
 

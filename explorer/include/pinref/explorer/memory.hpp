@@ -1,16 +1,28 @@
-// The weak memory: for each atomic its messages in modification order, for each thread and each
-// message a view of them, and beside it the happens-before detector of races and dead objects.
-//
-// It is the view machine of RC11 without load buffering: a thread reads any message its view does
-// not forbid, a store goes anywhere in modification order above that view, an RMW goes right behind
-// the message it reads. seq_cst acts as acquire and release here; seq_cst.hpp adds the rest.
+// SPDX-License-Identifier: MIT
 #pragma once
+
+/// \file
+/// The weak memory: for each atomic its messages in modification order, for each thread and each message a view of
+/// them, and beside it the happens-before detector of races and dead objects.
+///
+/// It is a view machine, as the models without load buffering have them: a thread reads any message its view does not
+/// forbid, a store goes anywhere in modification order above that view, an RMW goes right behind the message it reads.
+/// seq_cst acts as acquire and release here; seq_cst.hpp adds the rest.
+///
+/// When not to use it: by itself. The atomics of atomic.hpp are made of it.
+///
+/// Example:
+///
+///     std::uint64_t seen = memory.load(object, site);            // asks the engine which message to read
+///
+/// Source: Kang, Hur, Lahav, Vafeiadis and Dreyer, "A Promising Semantics for Relaxed-Memory Concurrency", without the
+/// promises.
 
 #include <array>
 #include <vector>
 
-#include "options.hpp"
-#include "trail.hpp"
+#include "pinref/explorer/options.hpp"
+#include "pinref/explorer/trail.hpp"
 
 namespace explorer {
 
@@ -210,9 +222,9 @@ class memory {
     commit(e);
   }
 
-  // Asymmetric barriers (P1202; membarrier(2) against a compiler barrier): seq_cst fences of which only pairs of a light
-  // and a heavy one are ordered. A heavy one knows what every thread knew at its last light one, and a light one what
-  // every heavy one before it knew. Like fences they order what may be read, and make nothing happen before.
+  // Asymmetric barriers (P1202; membarrier(2) against a compiler barrier): seq_cst fences of which only pairs of a
+  // light and a heavy one are ordered. A heavy one knows what every thread knew at its last light one, and a light one
+  // what every heavy one before it knew. Like fences they order what may be read, and make nothing happen before.
 
   void light_barrier(const site& s) {
     event& e = log(s, no_cell);

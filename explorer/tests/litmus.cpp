@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "support/explorer/explorer.hpp"
+#include "pinref/explorer/explorer.hpp"
 
 namespace {
 
