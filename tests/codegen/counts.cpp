@@ -2,7 +2,7 @@
 
 #include <pinref/gup/release.hpp>
 #include <pinref/page/page.hpp>
-#include <pinref/ref/split_ref.hpp>
+#include <pinref/ref/page_ref.hpp>
 
 #include <cstddef>
 
@@ -59,13 +59,13 @@ struct pinref::page_traits<frame> {
 
 WORD(bias64, pinref::bias64)
 WORD(bias32, pinref::bias32)
-WORD(split, pinref::split)
+WORD(split, pinref::split32)
 
 extern "C" take_result frame_get_page(frame& page) {
   return pinref::get_page(page);
 }
 extern "C" take_result frame_try_get_page(frame& page) {
-  return pinref::try_get_page(page);
+  return pinref::get_page_unless_zero(page);
 }
 extern "C" release_result frame_put_page(frame& page) {
   return pinref::put_page(page);

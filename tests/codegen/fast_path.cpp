@@ -7,13 +7,21 @@ using pinref::release_result;
 using pinref::take_result;
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
-extern "C" take_result check_try_get(page_ref<>& page) { return page.try_get(); }
+extern "C" take_result check_try_get(page_ref<>& page) {
+  return page.try_get();
+}
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
-extern "C" release_result check_put(page_ref<>& page) { return page.put(); }
+extern "C" release_result check_put(page_ref<>& page) {
+  return page.put();
+}
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
-extern "C" take_result check_try_pin(page_ref<>& page) { return page.try_pin(); }
+extern "C" take_result check_try_pin(page_ref<>& page) {
+  return page.try_pin();
+}
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
-extern "C" release_result check_unpin(page_ref<>& page) { return page.unpin(); }
+extern "C" release_result check_unpin(page_ref<>& page) {
+  return page.unpin();
+}

@@ -10,6 +10,8 @@ project(user LANGUAGES CXX)
 find_package(pinref ${WANTED} REQUIRED CONFIG)
 add_executable(user main.cpp)
 target_link_libraries(user PRIVATE pinref::pinref)
+add_executable(explores explores.cpp)
+target_link_libraries(explores PRIVATE pinref::explorer)
 """
 
 
@@ -27,7 +29,8 @@ def check_installation(user, installer, install):
     for wanted in ("", series, user.version, f"{user.version};EXACT", f"{series}...{series}.9"):
         user.succeeds(f"{installer}: version {wanted or 'any'} is found", *configure(wanted))
     user.succeeds(f"{installer}: build", "cmake", "--build", f"build-{installer}-{series}")
-    user.succeeds(f"{installer}: run", user.folder / f"build-{installer}-{series}" / "user")
+    for program in ("user", "explores"):
+        user.succeeds(f"{installer}: run {program}", user.folder / f"build-{installer}-{series}" / program)
 
     for wanted in ("9", f"{major}.{minor + 1}", f"{series}.{patch + 5}", "9;EXACT",
                    "9...10"):
@@ -43,6 +46,8 @@ def check(user):
                        for path in (user.folder / folder).rglob("*.hpp"))
                 for folder in ("moved-meson", "moved-cmake")]
     user.judge("both install the same headers", packages[0] == packages[1] != [], packages)
+    user.judge("the explorer's among them", any(name.endswith("pinref/explorer/explorer.hpp") for name in packages[0]),
+               packages[0])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What the consumer tests share: a small program that uses pinref, and a way to run commands and judge them.
+"""What the consumer tests share: small programs that use pinref and its explorer, and a way to run commands and judge
+them.
 
 Each test is a list of steps. A step either must succeed or must be refused, and counts as one case. The last line
 reads `N passed, N failed`.
@@ -20,14 +21,29 @@ PROGRAM = """\
 
 int main() {
   pinref::page_ref<> page;
-  page.reset();
+  page.init();
   return page.put() == pinref::release_result::last ? 0 : 1;
+}
+"""
+
+EXPLORING = """\
+#include <pinref/explorer/explored_sync.hpp>
+#include <pinref/ref.hpp>
+
+int main() {
+  const auto r = explorer::explore({}, [](explorer::execution& x) {
+    auto& page = x.make<pinref::page_ref<pinref::bias64, explorer::explored_sync>>();
+    page.init();
+    x.thread([&page] { (void)page.put(); });
+    x.thread([&page] { (void)page.try_get(); });
+  });
+  return !r.failed && r.exhausted ? 0 : 1;
 }
 """
 
 
 class Consumer:
-    """A scratch folder with main.cpp, the project's root and compiler, and the tally of steps."""
+    """A scratch folder with main.cpp and explores.cpp, the project's root and compiler, and the tally of steps."""
 
     def __init__(self, root, command, folder):
         self.root = root
@@ -39,6 +55,7 @@ class Consumer:
         self.environment["CMAKE_GENERATOR"] = "Ninja"
         self.environment["CXX"] = " ".join(command)
         self.write("main.cpp", PROGRAM)
+        self.write("explores.cpp", EXPLORING)
 
     def write(self, name, text):
         path = self.folder / name

@@ -8,9 +8,10 @@ PROJECT = """\
 project('user', 'cpp', meson_version: '>=1.0.0', default_options: ['cpp_std=c++20'])
 pinref_dep = dependency('pinref', version: get_option('wanted'))
 test('uses pinref', executable('user', 'main.cpp', dependencies: pinref_dep, install: true))
+test('explores', executable('explores', 'explores.cpp', dependencies: dependency('pinref-explorer')))
 """
 OPTIONS = "option('wanted', type: 'string', value: '')\n"
-WRAP = "[wrap-file]\ndirectory = pinref\n\n[provide]\ndependency_names = pinref\n"
+WRAP = "[wrap-file]\ndirectory = pinref\n\n[provide]\ndependency_names = pinref, pinref-explorer\n"
 
 
 def check(user):
@@ -24,7 +25,7 @@ def check(user):
     user.succeeds("build and run", "meson", "test", "-C", "build")
 
     tests = json.loads((user.folder / "build/meson-info/intro-tests.json").read_text())
-    user.judge("pinref's tests stay out", [test["name"] for test in tests] == ["uses pinref"], tests)
+    user.judge("pinref's tests stay out", [test["name"] for test in tests] == ["uses pinref", "explores"], tests)
 
     user.succeeds("install", "meson", "install", "-C", "build", "--destdir", user.folder / "dest")
     installed = [path.name for path in (user.folder / "dest").rglob("*") if path.is_file()]

@@ -9,8 +9,9 @@ def check(user):
     path = {"PKG_CONFIG_PATH": str(prefix / "share/pkgconfig")}
 
     flags = user.succeeds("flags", "pkg-config", "--cflags", "--libs", "pinref", **path).split()
-    user.succeeds("build", *user.command, "-std=c++20", "main.cpp", *flags, "-o", "user")
-    user.succeeds("run", user.folder / "user")
+    for program, source in (("user", "main.cpp"), ("explores", "explores.cpp")):
+        user.succeeds(f"build {program}", *user.command, "-std=c++20", source, *flags, "-o", program)
+        user.succeeds(f"run {program}", user.folder / program)
     version = user.succeeds("version", "pkg-config", "--modversion", "pinref", **path).strip()
     user.judge("the version is the library's", version == user.version, version)
 

@@ -1,8 +1,9 @@
 """The core compiles, links and runs without an operating system or a C library.
 
 Two cases. core.cpp, freestanding, without exceptions and run-time types, linked against nothing, leaves no symbol open
-and exits with 0 (x86-64; elsewhere it is only linked). And what word/, ref/ and page/ include is in every freestanding
-C++ implementation; the floors above them may also ask for the error numbers.
+and exits with 0 (x86-64; elsewhere it is only linked). And what the core includes is in every freestanding C++
+implementation; the floors above it may also ask for the error numbers, and for spans, which implementations have in
+their freestanding part though only C++26 asks them to.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -19,7 +20,8 @@ FLAGS = ["-std=c++20", "-O1", "-ffreestanding", "-fno-exceptions", "-fno-rtti", 
          "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 LINK = ["-nostdlib", "-static", "-Wl,--entry=start", "-Wl,--no-undefined"]
 FREESTANDING = {"atomic", "bit", "concepts", "cstddef", "cstdint", "limits", "type_traits", "utility"}
-ABOVE_THE_CORE = {"cerrno"}
+CORE = {"sync", "word", "parts", "ref", "page"}
+ABOVE_THE_CORE = {"cerrno", "iterator", "span"}
 MARKER = re.compile(r'^# \d+ "([^"]*)"')
 INCLUDE = re.compile(r"^#include\s*<([^>]+)>")
 
@@ -54,10 +56,10 @@ def check_includes(command, include, source):
         elif (found := INCLUDE.match(line)) and here.is_relative_to(include / "pinref"):
             floor = here.relative_to(include / "pinref").parts[0]
             floors.add(floor)
-            allowed = FREESTANDING if floor in ("word", "ref", "page") else FREESTANDING | ABOVE_THE_CORE
+            allowed = FREESTANDING if floor in CORE else FREESTANDING | ABOVE_THE_CORE
             if found.group(1) not in allowed:
                 yield f"{floor}/{here.name} includes <{found.group(1)}>"
-    if not {"word", "ref", "page", "gup", "hold"} <= floors:
+    if not CORE | {"gup", "handles", "protocols"} <= floors:
         yield f"only {', '.join(sorted(floors))} were seen"
 
 

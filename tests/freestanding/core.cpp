@@ -3,12 +3,15 @@
 
 #include <pinref/gup/gup.hpp>
 #include <pinref/gup/release.hpp>
-#include <pinref/hold/page_hold.hpp>
-#include <pinref/hold/pin_owner.hpp>
-#include <pinref/hold/pinned_range.hpp>
+#include <pinref/handles/page_handle.hpp>
+#include <pinref/handles/pin_owner.hpp>
+#include <pinref/handles/pin_request.hpp>
+#include <pinref/handles/pinned_range.hpp>
 #include <pinref/page/page.hpp>
+#include <pinref/parts.hpp>
+#include <pinref/protocols.hpp>
 #include <pinref/ref/hot_ref.hpp>
-#include <pinref/ref/split_ref.hpp>
+#include <pinref/word/split_word.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -79,6 +82,10 @@ struct bare_sync {
   static void wake_all(const bare_atomic<T>&) noexcept {
     ++wakes;
   }
+  template <class T>
+  static void wake_one(const bare_atomic<T>&) noexcept {
+    ++wakes;
+  }
 };
 
 struct frame {
@@ -141,10 +148,10 @@ int word() {
   static_assert(sizeof(page_ref<Layout, Sync>) == sizeof(Layout));
   page_ref<Layout, Sync> ref;
   EXPECT(ref.try_get() == take_result::dead);
-  ref.reset();
+  ref.init();
   EXPECT(ref.try_pin() == take_result::taken);
-  EXPECT(ref.dma_pinned() && ref.pins() == 1 && ref.count() == 1);
-  EXPECT(ref.wait_until_unpinned(deadline::in(5)) == wait_result::timed_out);
+  EXPECT(ref.dma_pinned() && ref.pins() == 1 && ref.references() == 1);
+  EXPECT(ref.wait_until_unpinned(deadline::in_nanoseconds(5)) == wait_result::timed_out);
   EXPECT(ref.unpin() == release_result::released);
   EXPECT(ref.wait_until_unpinned() == wait_result::reached);
   EXPECT(ref.freeze(1));
@@ -165,7 +172,7 @@ int hot_word() {
   threads.leave();
   hot_ref<> ref;
   EXPECT(ref.try_get() == take_result::dead);
-  ref.reset();
+  ref.init();
   EXPECT(!ref.make_hot(counts) && !ref.is_hot());
   EXPECT(ref.try_pin() == take_result::taken);
   EXPECT(ref.dma_pinned() && ref.unpin() == release_result::released && !ref.dma_pinned());
@@ -177,36 +184,66 @@ int hot_word() {
 int pages() {
   using namespace pinref;
   memory space;
-  for (frame& each : space.frames) each.ref.reset();
+  for (frame& each : space.frames) each.ref.init();
   frame* found[4] = {};
   const gup_result some = pin_user_pages_fast(space, 0, 4, foll::write, found);
   EXPECT(some.count == 3 && page_dma_pinned(space.frames[2]));
   {
-    auto range = pinned_range<frame, on_release::dirty>::adopt(found, some.count);
-    (void)range.release_front(1);
+    auto range = pinned_range<frame, on_release::dirty>::adopt({found, some.count});
+    (void)range.unpin_front(1);
     EXPECT(space.frames[0].is_dirty && !page_dma_pinned(space.frames[0]));
   }
   EXPECT(space.frames[2].is_dirty && !page_dma_pinned(space.frames[2]));
   {
     pin_owner<frame, no_lock> owner{2};
-    owned_pins request{owner};
-    EXPECT(request.pin_user_pages_fast(space, 0, 3, foll{}, found).reason == gup_error::limit_exceeded);
-    EXPECT(request.pin_user_pages_fast(space, 0, 2, foll{}, found).count == 2);
+    pin_request request{owner};
+    EXPECT(request.pin_user_pages_fast(space, 0, foll{}, {found, 3}).reason == gup_error::limit_exceeded);
+    EXPECT(request.pin_user_pages_fast(space, 0, foll{}, {found, 2}).count == 2);
     EXPECT(owner.unpin_all().count == 2);
   }
-  auto held = page_ptr<frame>::try_get(space.frames[1]);
+  auto held = page_ptr<frame>::get_page_unless_zero(space.frames[1]);
   EXPECT(put_page(space.frames[1]) == release_result::released);
   held.reset();
   EXPECT(space.frames[1].freed == 1 && try_pin_page(space.frames[1]) == take_result::dead);
   return 0;
 }
 
+// An evictor, and what a host is made of.
+int parts() {
+  using namespace pinref;
+  frame page;
+  page.ref.init(2);
+  EXPECT(reclaim_page(page, 1) == reclaim_result::busy);
+  page.is_dirty = true;
+  EXPECT(reclaim_page(page, 2) == reclaim_result::dirty);
+  page.is_dirty = false;
+  EXPECT(reclaim_page(page, 2) == reclaim_result::reclaimed && page.ref.snapshot().zone() == zone::frozen);
+  page.ref.bury();
+  share_count<bare_sync> users;
+  users.map();
+  users.map_to_swap();
+  EXPECT(users.sum() == 1 && users.swap_entries() == 1);
+  write_protect_seq<bare_sync> seq;
+  std::uint32_t seen = 0;
+  EXPECT(seq.try_read_begin(seen) && !seq.read_retry(seen));
+  seq.write_begin();
+  EXPECT(seq.active() && seq.read_retry(seen) && !seq.try_read_begin(seen));
+  seq.write_end();
+  layout_gate<bare_sync> gate;
+  gate.close();
+  EXPECT(gate.wait_until_open(deadline::in_nanoseconds(1)) == wait_result::timed_out);
+  gate.open();
+  EXPECT(gate.is_open());
+  return 0;
+}
+
 int everything() {
   if (const int line = word<pinref::bias64, bare_sync>()) return line;
   if (const int line = word<pinref::bias32, bare_sync>()) return line;
-  if (const int line = word<pinref::split, bare_sync>()) return line;
+  if (const int line = word<pinref::split32, bare_sync>()) return line;
   EXPECT(bare_sync::sleeps == 3 && bare_sync::wakes == 6);
   if (const int line = hot_word()) return line;
+  if (const int line = parts()) return line;
   return pages();
 }
 

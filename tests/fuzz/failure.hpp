@@ -9,8 +9,8 @@
 #include <span>
 #include <type_traits>
 
-#include "pinref/gup/result.hpp"
-#include "pinref/ref/call_site.hpp"
+#include "pinref/gup/gup_result.hpp"
+#include "pinref/word/call_site.hpp"
 
 namespace fuzz {
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -17,9 +18,10 @@
 #include "pinref/gup/gup.hpp"
 #include "pinref/gup/object.hpp"
 #include "pinref/gup/release.hpp"
-#include "pinref/hold/page_hold.hpp"
-#include "pinref/hold/pin_owner.hpp"
-#include "pinref/hold/pinned_range.hpp"
+#include "pinref/handles/page_handle.hpp"
+#include "pinref/handles/pin_owner.hpp"
+#include "pinref/handles/pin_request.hpp"
+#include "pinref/handles/pinned_range.hpp"
 
 namespace fuzz {
 
@@ -45,7 +47,7 @@ struct pinref::page_traits<support::foreign_page<fuzz::lockable<Ref>>> {
   static std::uint64_t frame_number(page& p) noexcept { return static_cast<std::uint64_t>(&p - space::number_base_); }
   static page& nth_page(page& p, std::size_t i) noexcept { return *(&p + i); }
   static bool immortal(page& head) noexcept { return head.is == support::kind::immortal; }
-  static std::size_t idle_level(page& head) noexcept { return head.is == support::kind::device ? 1 : 0; }
+  static bool resident(page& head) noexcept { return head.is == support::kind::device; }
   static void on_idle(page& head) noexcept { ++head.idled; }
   static bool longterm_pinnable(page& head) noexcept { return head.is != support::kind::transient_only; }
   static void free_page(page& head) noexcept { ++head.freed; }
@@ -97,7 +99,7 @@ class machine {
   using space_type = interruptible_space<Ref>;
   using page = typename space_type::page;
   using owner_type = pinref::pin_owner<page, no_lock>;
-  using request_type = pinref::owned_pins<page, no_lock>;
+  using request_type = pinref::pin_request<page, no_lock>;
 
   machine(word_rules rules, input& choices) : choices_(choices), model_(rules) {
     if constexpr (accounted) before_ = support::all_pins.totals();
@@ -210,7 +212,7 @@ class machine {
   }
 
   void alias_at(std::size_t slot, page& target) {
-    if (space_.slots[slot].mapped != nullptr || pinref::try_get_page(target) != take_result::taken) return;
+    if (space_.slots[slot].mapped != nullptr || pinref::get_page_unless_zero(target) != take_result::taken) return;
     space_.slots[slot] = {&target, true, 1};
     origin_[slot] = slot;
   }
@@ -457,7 +459,7 @@ class machine {
       first[i].pages = 1;
       first[i].from_head = 0;
       first[i].is = support::kind::ordinary;
-      first[i].ref.reset();
+      first[i].ref.init();
       entries[i] = &first[i];
       return gup_error::none;
     }
@@ -633,7 +635,7 @@ class machine {
     word_model& word = model_.head(index).word;
     switch (choice % 8) {
       case 0:
-        return expect(pinref::try_get_page(real, n), model_.take(index, n, false), "try_get_page");
+        return expect(pinref::get_page_unless_zero(real, n), model_.take(index, n, false), "get_page_unless_zero");
       case 1:
         return expect(pinref::try_pin_page(real, n), model_.take(index, n, true), "try_pin_page");
       case 2:
@@ -646,8 +648,8 @@ class machine {
       case 5:
         return expect(pinref::unpin_user_page(real), model_.drop(index, 1, true), "unpin_user_page");
       case 6:
-        expect(static_cast<long long>(pinref::page_ref_count(real)), word.references(), "page_ref_count");
-        return expect(static_cast<long long>(pinref::page_pin_count(real)), word.pins(), "page_pin_count");
+        expect(static_cast<long long>(pinref::page_references(real)), word.references(), "page_references");
+        return expect(static_cast<long long>(pinref::page_pins(real)), word.pins(), "page_pins");
       case 7: {
         const bool pinned = model_.head(index).is != support::kind::immortal && word.pins() != 0;
         expect(pinref::page_dma_pinned_hint(real), pinned, "page_dma_pinned_hint");
@@ -675,7 +677,7 @@ class machine {
       (void)model_.drop(index, 1, pin);
     };
     if (!pin)
-      use(pinref::page_ptr<page>::try_get(real));
+      use(pinref::page_ptr<page>::get_page_unless_zero(real));
     else if (dirty)
       use(pinref::page_pin<page, on_release::dirty>::try_pin(real));
     else
@@ -693,7 +695,7 @@ class machine {
   template <on_release How>
   void range_handle_as(record& held) {
     constexpr bool dirty = How == on_release::dirty;
-    auto range = pinref::pinned_range<page, How>::adopt(held.pages, held.model.size());
+    auto range = pinref::pinned_range<page, How>::adopt({held.pages, held.model.size()});
     list& left = held.model;
     for (std::size_t i = 0; i != 3; ++i) {
       const std::size_t choice = choices_.byte(), n = choice / 8, some = std::min(n, left.size());
@@ -701,13 +703,13 @@ class machine {
       switch (choice % 4) {
         case 0: {
           const list gone(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(some));
-          expect(range.release_front(n), model_.release(gone, true, dirty), "release_front");
+          expect(range.unpin_front(n), model_.release(gone, true, dirty), "unpin_front");
           left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(some));
           break;
         }
         case 1: {
           const list gone(left.end() - static_cast<std::ptrdiff_t>(some), left.end());
-          expect(range.release_back(n), model_.release(gone, true, dirty), "release_back");
+          expect(range.unpin_back(n), model_.release(gone, true, dirty), "unpin_back");
           left.resize(left.size() - some);
           break;
         }
@@ -718,7 +720,7 @@ class machine {
           break;
         }
         default: {
-          auto other = pinref::pinned_range<page, How>::adopt(range.detach(), left.size());
+          auto other = pinref::pinned_range<page, How>::adopt(range.detach());
           range = std::move(other);
           break;
         }
@@ -746,9 +748,9 @@ class machine {
     record& out = request_records_[which];
     const bool usable = request_states_[which] == state::empty;
     if (usable) std::fill(std::begin(out.pages), std::end(out.pages), mark());
-    page** const pages = usable ? out.pages : untouched;
-    const gup_result seen = fast ? request.pin_user_pages_fast(space_, given.start, given.n, given.flags, pages)
-                                 : request.pin_user_pages(space_, given.start, given.n, given.flags, pages);
+    const std::span<page*> pages(usable ? out.pages : untouched, given.n);
+    const gup_result seen = fast ? request.pin_user_pages_fast(space_, given.start, given.flags, pages)
+                                 : request.pin_user_pages(space_, given.start, given.flags, pages);
     std::vector<gup_error> reasons = refusals(given, true, true);
     if (!usable) {
       reasons.push_back(gup_error::busy);
@@ -791,7 +793,7 @@ class machine {
       case 3:
         return defer(which);
       case 4:
-        return expect(owner_.drain(), release_all(state::deferred, true).count, "drain");
+        return expect(owner_.drain(), release_all(state::deferred, true), "drain");
       case 5:
         return expect(owner_.unpin_all(), release_all(state::held, false), "unpin_all");
       default: {
@@ -819,7 +821,7 @@ class machine {
   void defer(std::size_t which) {
     const std::size_t locks = choices_.byte() | choices_.byte() << 8;
     for (std::size_t i = 0; i != nr_pages; ++i) space_.pages[i].ref.locked = (locks >> i & 1) != 0;
-    const std::size_t seen = requests_[which]->unpin_dirty_deferred();
+    const gup_result seen = requests_[which]->unpin_dirty_deferred();
     for (std::size_t i = 0; i != nr_pages; ++i) {
       expect(space_.pages[i].ref.locked, (locks >> i & 1) != 0, "a lock of somebody else");
       space_.pages[i].ref.locked = false;
@@ -847,7 +849,7 @@ class machine {
       pages = kept;
       request_states_[which] = kept.empty() ? state::empty : state::deferred;
     }
-    expect(seen, done.count, "unpin_dirty_deferred");
+    expect(seen, done, "unpin_dirty_deferred");
   }
 
   void sweep() {

@@ -10,7 +10,7 @@
 
 #include "foreign_host.hpp"
 #include "pinref/gup/flags.hpp"
-#include "pinref/gup/result.hpp"
+#include "pinref/gup/gup_result.hpp"
 #include "word_model.hpp"
 
 namespace fuzz {
@@ -110,7 +110,8 @@ class gup_model {
 
   release_result drop_head(model_page& h, number n, bool pin) {
     if (h.is == kind::immortal) return release_result::released;
-    const release_result result = h.word.release(n, pin, h.is == kind::device ? 1 : 0);
+    const release_result result =
+        h.word.release(n, pin, h.is == kind::device ? pinref::owner_ref::resident : pinref::owner_ref::counted);
     if (result == release_result::last) ++h.freed;
     if (result == release_result::idle) ++h.idled;
     return result;

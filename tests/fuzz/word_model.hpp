@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "pinref/word/result.hpp"
+#include "pinref/word/holder.hpp"
 
 namespace fuzz {
 
@@ -19,9 +19,11 @@ struct word_rules {
   number most_pins;        // in one call
 };
 
-// Of a word of b bits for t takers: sums up to 2^(b-1), at most 2^(b-4) / (t+1) in one call.
+// Of a word of b bits, without the h of a host, for t takers: sums up to 2^(b-h-1), at most 2^(b-h-4) / (t+1) in one
+// call.
 inline constexpr word_rules bias8_rules{128, 8, false, 8, 1};
 inline constexpr word_rules bias16_exact_rules{32768, 256, true, 256, 1};
+inline constexpr word_rules bias16_host_rules{8192, 128, true, 128, 1};
 inline constexpr word_rules split8_rules{128, 0, true, 8, 8};
 inline constexpr word_rules bias32_rules{2147483648, 1024, false, 524288, 512};
 
@@ -50,7 +52,7 @@ class word_model {
     return take_result::taken;
   }
 
-  release_result release(number n, bool pin, long long idle_level) noexcept {
+  release_result release(number n, bool pin, pinref::owner_ref owner) noexcept {
     if (n > most(pin)) return release_result::underflow;
     const auto count = static_cast<long long>(n);
     const long long worth = count * (pin ? pin_worth() : 1);
@@ -70,7 +72,8 @@ class word_model {
       alive_ = false;
       return release_result::last;
     }
-    return holders_ == idle_level ? release_result::idle : release_result::released;
+    const bool idle = owner == pinref::owner_ref::resident && holders_ == 1;
+    return idle ? release_result::idle : release_result::released;
   }
 
   bool freeze(number n) noexcept {
@@ -80,13 +83,19 @@ class word_model {
     return true;
   }
 
-  /// reset or unfreeze.
+  /// init or unfreeze.
   void begin(number n) noexcept {
     alive_ = true;
     honest_ = true;
     pins_certain_ = true;
     holders_ = own_references_ = static_cast<long long>(n);
     own_pins_ = 0;
+  }
+
+  /// Nobody holds it any more, whoever did.
+  void bury() noexcept {
+    released_ += static_cast<number>(pins());
+    alive_ = false;
   }
 
   /// What the word shows: the sum cut into pins and references as the layout promises.

@@ -104,7 +104,7 @@ outcome remote_access(Space& space, std::uintptr_t address, std::size_t bytes, b
 // The kernel looks at a page while it holds a reference of its own, which counts towards the edge of "maybe".
 template <class Page>
 outcome maybe_pinned(Page& page) {
-  if (pinref::try_get_page(page) != pinref::take_result::taken) return {ESTALE, 0};
+  if (pinref::get_page_unless_zero(page) != pinref::take_result::taken) return {ESTALE, 0};
   const bool pinned = pinref::page_dma_pinned(page);
   (void)pinref::put_page(page);
   return {0, pinned ? 1u : 0u};

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "lab.hpp"
@@ -382,11 +383,11 @@ void references_on_a_huge_page(lab& all) {
   const spliced_references held{at, 1100};
   if (!held.complete()) return all.out.skip_rest("pipes are limited here");
   pinref::page_ref<pinref::bias64> exact;
-  exact.reset(1101);
+  exact.init(1101);
   const outcome by_kernel = all.mover.maybe_pinned(at, huge_size);
   all.out.same("bias64", by_kernel, outcome{0, exact.dma_pinned() ? 1u : 0u});
-  pinref::page_ref<pinref::split> apart;
-  apart.reset(1101);
+  pinref::page_ref<pinref::split32> apart;
+  apart.init(1101);
   all.out.same("split", by_kernel, outcome{0, apart.dma_pinned() ? 1u : 0u});
   mirror::page& page = *all.memory.page_at(at);
   (void)pinref::get_page(page, 1100);
@@ -434,7 +435,7 @@ void killed_holder(lab& all) {
   space theirs{frames, 0x100000, n};
   theirs.map(0x100000, n, protection::read_write);
   pinref::pin_owner<mirror::page, std::mutex> owner;
-  pinref::owned_pins<mirror::page, std::mutex> request{owner};
+  pinref::pin_request<mirror::page, std::mutex> request{owner};
   mirror::page* pages[n];
 
   const auto hold = [](int to) {
@@ -454,7 +455,7 @@ void killed_holder(lab& all) {
         return done;
       },
       [&] {
-        const auto done = request.pin_user_pages_fast(theirs, 0x100000, n, pinref::foll::write, pages);
+        const auto done = request.pin_user_pages_fast(theirs, 0x100000, pinref::foll::write, pages);
         return outcome{pinref::to_errno(done.reason), 0};
       },
       lab::no_undo);
@@ -518,11 +519,12 @@ void memory_limit(lab& all) {
 
   all.memory.map_touched(0, 2 * most);
   pinref::pin_owner<mirror::page, std::mutex> owner{got.limit};
-  pinref::owned_pins<mirror::page, std::mutex> first{owner}, second{owner};
+  pinref::pin_request<mirror::page, std::mutex> first{owner}, second{owner};
   mirror::page* pages[2][2 * most];
   const auto take = [&](auto& which, mirror::page** into, std::size_t n) {
     const auto flags = pinref::foll::write | pinref::foll::longterm | pinref::foll::all;
-    return pinref::to_errno(which.pin_user_pages_fast(all.memory.space(), all.memory.at(0), n, flags, into).reason);
+    return pinref::to_errno(
+        which.pin_user_pages_fast(all.memory.space(), all.memory.at(0), flags, std::span(into, n)).reason);
   };
   const std::size_t half = got.limit / 2;
   all.out.same("half of it", got.errors[0], take(first, pages[0], half));

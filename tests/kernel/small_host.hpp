@@ -74,7 +74,7 @@ class small_space {
     if (at.mapped == nullptr || (own && at.mapped == &zero_)) {
       at.mapped = &pages_.emplace_back();
       at.mapped->of_file = of_file_;
-      at.mapped->ref.reset();
+      at.mapped->ref.init();
     }
     at.writable = at.writable || write;
     return use(pinref::mapping<page>{at.mapped});

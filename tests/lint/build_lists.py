@@ -1,17 +1,17 @@
-"""Every C++ source of tests/, bench/ and examples/ is built: the nearest meson.build names it.
+"""Every C++ source of tests/, bench/, examples/ and explorer/ is built: the nearest meson.build names it.
 
 The cases of tests/nocompile are found by their driver. Other drivers' inputs are named in meson.build like sources.
 """
 
 import tree
 
-DRIVEN = {"tests/nocompile", "tests/consumers"}
+DRIVEN = {"tests/nocompile", "tests/consumers", "explorer/examples"}
 
 
 def check(root):
     for path in tree.files(root, ".cpp"):
         name = path.relative_to(root)
-        if name.parts[0] not in ("tests", "bench", "examples") or "/".join(name.parts[:2]) in DRIVEN:
+        if name.parts[0] not in ("tests", "bench", "examples", "explorer") or "/".join(name.parts[:2]) in DRIVEN:
             continue
         folder = path.parent
         while not (folder / "meson.build").is_file():

@@ -1,19 +1,33 @@
-"""A header includes only its own floor and lower ones.
+"""A header includes only its own floor and the lower ones it needs.
 
-The floors, low to high: word ref page gup hold decide. Beside them stand observe, which may include word, ref and page,
-and host, which may include every floor; no floor includes either. fwd.hpp and version.hpp, at the top of the folder,
-include nothing of the library, and every header may include them. pinref.hpp reaches every header, and nobody includes
-it. No header includes itself by way of others.
+MAY_INCLUDE says which: what no floor needs is not allowed, so that a new arrow is a decision. Each floor has an
+umbrella, <floor>.hpp at the top of the folder, that brings every header of the floor but those in BY_NAME and the
+umbrellas of floors below it; no header of a floor includes an umbrella. fwd.hpp and version.hpp include nothing of the
+library, and every header may include them. pinref.hpp reaches every header of the core, and nobody includes it. No header
+includes itself by way of others.
 """
 
 import re
 
 import tree
 
-FLOORS = ["word", "ref", "page", "gup", "hold", "decide"]
-MAY_INCLUDE = {floor: set(FLOORS[:height + 1]) for height, floor in enumerate(FLOORS)}
-MAY_INCLUDE["observe"] = {"word", "ref", "page", "observe"}
-MAY_INCLUDE["host"] = {*FLOORS, "host"}
+MAY_INCLUDE = {
+    "sync": set(),
+    "word": {"sync"},
+    "parts": {"sync"},
+    "ref": {"word", "sync"},
+    "page": {"ref", "word", "sync"},
+    "gup": {"page", "sync"},
+    "protocols": {"page", "parts", "sync"},
+    "handles": {"gup", "page", "sync"},
+    "observe": {"ref", "word", "sync"},
+    "share": {"gup", "page", "ref", "parts", "word", "sync"},
+    "host": {"gup", "page", "parts", "ref", "sync"},
+}
+# What the core must not cost its users: locks, mmap, stdio.
+BESIDE = {"observe", "share", "host"}
+# Headers that cost more than their floor: <stop_token>, <system_error>, <memory_resource>.
+BY_NAME = {"sync/stop_token.hpp", "gup/errc.hpp", "host/pmr_resource.hpp"}
 TOP = {"fwd.hpp", "version.hpp"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 
@@ -47,10 +61,18 @@ def check(root):
     if "pinref.hpp" not in graph:
         yield "include/pinref/pinref.hpp: missing"
         return
-    # host/ and observe/ bring in what the core must not cost its users: locks, mmap, stdio. So does <stop_token>.
-    floors = {name for name in graph if name.split("/")[0] not in ("host", "observe") and name != "ref/stop_token.hpp"}
-    for name in sorted(floors - reach(graph, "pinref.hpp")):
+    core = {name for name in graph if "/" in name and name.split("/")[0] not in BESIDE} - BY_NAME
+    for name in sorted(core - reach(graph, "pinref.hpp")):
         yield f"include/pinref/pinref.hpp: does not reach {name}"
+    for floor in MAY_INCLUDE:
+        if not any(name.startswith(floor + "/") for name in graph):
+            continue
+        if f"{floor}.hpp" not in graph:
+            yield f"include/pinref/{floor}.hpp: missing"
+            continue
+        own = {name for name in graph if name.startswith(floor + "/")} - BY_NAME
+        for name in sorted(own - graph[f"{floor}.hpp"]):
+            yield f"include/pinref/{floor}.hpp: does not include {name}"
 
 
 def judge(where, name, target):
@@ -62,11 +84,21 @@ def judge(where, name, target):
     if name in TOP:
         yield f"{where}: {name} stands below every floor"
         return
-    floor, target_floor = name.partition("/")[0], target.partition("/")[0]
+    floor, target_floor = name.partition("/")[0].removesuffix(".hpp"), target.partition("/")[0].removesuffix(".hpp")
     if floor not in MAY_INCLUDE:
         yield f"{where}: {floor} is not a floor"
-    elif target_floor not in MAY_INCLUDE[floor]:
+    elif "/" in name and "/" not in target:
+        yield f"{where}: {target} is for users"
+    elif target_floor != floor and target_floor not in (MAY_INCLUDE[floor] if "/" in name else below(floor)):
         yield f"{where}: {floor} may not include {target_floor}"
+
+
+def below(floor):
+    """Every floor that this one reaches: its umbrella may bring their umbrellas."""
+    found = set()
+    for other in MAY_INCLUDE[floor]:
+        found |= {other} | below(other)
+    return found
 
 
 def reach(graph, start):

@@ -20,7 +20,7 @@ more):
 
     | no. | where | order | pairs with | why |
     |---|---|---|---|---|
-    | (R7) | ref/zoned_word.hpp load_ordered | acq_rel | (R1), (R3) | ... |
+    | (R7) | word/zoned_word.hpp load_ordered | acq_rel | (R1), (R3) | ... |
 
 `where` starts with the header's path below include/pinref, `order` lists the orders that the statement names, joined by
 `, ` in the order of the text, and `pairs with` equals the comment's, joined by `, `. `--table` prints the rows that the

@@ -36,6 +36,11 @@ def without_templates(text):
     return "".join(result) + text[position:]
 
 
+def member(head, found, scopes):
+    """In a class, or of one and defined outside of it."""
+    return "class" in scopes or head[:found.start()].rstrip().endswith("::")
+
+
 def declarations(code):
     """Each declaration outside of functions: where its name stands, the name, and whether a class is around it."""
     code = re.sub(r"^[ \t]*#.*?(?<!\\)$", lambda found: tree.blank(found.group()), code, flags=re.S | re.M)
@@ -53,11 +58,11 @@ def declarations(code):
                 scopes.append("class")
             else:
                 if outside and found and "=" not in head[:found.start()]:
-                    yield start + found.start(), found.group(1), "class" in scopes
+                    yield start + found.start(), found.group(1), member(head, found, scopes)
                 scopes.append("body")
         elif outside and sign == ";" and found and "=" not in head[:found.start()]:
             if "operator" not in head:
-                yield start + found.start(), found.group(1), "class" in scopes
+                yield start + found.start(), found.group(1), member(head, found, scopes)
         if sign == "}" and scopes:
             scopes.pop()
         start = position + 1
@@ -72,7 +77,7 @@ def check(root):
         for found in re.finditer(r"(?<![\w.])([A-Za-z_]\w*)\s*(?:<[^;(){}]*>\s*)?\(", code):
             before = code[:found.start()].rstrip()
             if found.group(1) in functions and found.start() not in positions \
-                    and not before.endswith(("::", "->")):
+                    and not before.endswith(("::", "->", ".template", "->template")):
                 yield f"{name}:{tree.line_of(code, found.start())}: {found.group(1)} without its namespace"
 
     host = root / HOST

@@ -9,6 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 OPENING = """\
+// SPDX-License-Identifier: MIT
 #pragma once
 
 /// \\file
@@ -19,6 +20,11 @@ OPENING = """\
 /// Example:
 ///
 ///     int x;
+///
+/// Errors: none.
+/// Memory order: none.
+/// Progress: wait-free.
+/// Source: the self-test.
 
 """
 
@@ -39,12 +45,15 @@ GOOD = {
 
 class word {
  public:
+  /// Reads it.
   [[nodiscard]] int load() const noexcept { return word_.load(std::memory_order_relaxed); }
+  /// Writes it.
   void set(int to) noexcept {
     // (R1) pairs with (R2): what was written before it
     // is seen by who takes.
     word_.store(to, std::memory_order_release);
   }
+  /// Exchanges it.
   [[nodiscard]] bool take(int old) noexcept {
     // (R2) pairs with (R1): the other side.
     return word_.compare_exchange_strong(old, 1, std::memory_order_acq_rel,
@@ -55,32 +64,38 @@ class word {
   std::atomic<int> word_ = 0;
 };
 """,
-    "include/pinref/page/page.hpp": OPENING.format(name="page") + """\
+    "include/pinref/page/leaf.hpp": OPENING.format(name="page") + """\
 #include "pinref/ref/word.hpp"
 #include "pinref/version.hpp"
 
 struct [[nodiscard]] seen {
-  int value = 0;
+  int value = 0;  ///< what was read
 };
 struct page {
+  /// Its word.
   word word_;
   seen look() const noexcept { return {word_.load()}; }
 };
 
-namespace pinref {
+namespace pinref::inline v1_2 {
 namespace detail {
 template <class Page>
 [[nodiscard]] Page& head_of(Page& page) noexcept;
 }  // namespace detail
 
+/// Its pins.
 template <class Page>
 [[nodiscard]] int pins(Page& page) noexcept {
   return detail::head_of(page).look();
 }
 }  // namespace pinref
 """,
-    "include/pinref/host/arena.hpp": OPENING.format(name="arena") + '#include "pinref/page/page.hpp"\n',
-    "include/pinref/pinref.hpp": OPENING.format(name="pinref") + '#include "pinref/host/arena.hpp"\n',
+    "include/pinref/fwd.hpp": OPENING.format(name="fwd") +
+        "namespace pinref::inline v1_2 {\n\n// page/\n// pins  \n// Each has a to_string.\n\n}\n",
+    **{f"include/pinref/{floor}.hpp": OPENING.format(name=floor) + f'#include "pinref/{floor}/{header}.hpp"\n'
+       for floor, header in (("word", "zones"), ("ref", "word"), ("page", "leaf"), ("host", "arena"))},
+    "include/pinref/host/arena.hpp": OPENING.format(name="arena") + '#include "pinref/page/leaf.hpp"\n',
+    "include/pinref/pinref.hpp": OPENING.format(name="pinref") + '#include "pinref/host.hpp"\n',
     "docs/memory-model.md": """\
 | no. | where | order | pairs with | why |
 |---|---|---|---|---|
@@ -90,20 +105,34 @@ template <class Page>
 }
 
 WORD = "include/pinref/ref/word.hpp"
-PAGE = "include/pinref/page/page.hpp"
+PAGE = "include/pinref/page/leaf.hpp"
 TABLE = "docs/memory-model.md"
 
 # lint, file, text to replace, replacement, what the lint must say
 MISTAKES = [
-    ("layering", WORD, "pinref/word/zones.hpp", "pinref/page/page.hpp", "ref may not include page"),
+    ("layering", WORD, "pinref/word/zones.hpp", "pinref/page/leaf.hpp", "ref may not include page"),
     ("layering", PAGE, "pinref/ref/word.hpp", "pinref/host/arena.hpp", "page may not include host"),
     ("layering", PAGE, "pinref/ref/word.hpp", "pinref/pinref.hpp", "pinref.hpp is for users"),
     ("layering", PAGE, "pinref/ref/word.hpp", "pinref/ref/lost.hpp", "no header pinref/ref/lost.hpp"),
     ("layering", PAGE, "pinref/ref/word.hpp", "../ref/word.hpp", "name headers of the library as"),
     ("layering", PAGE, '"pinref/ref/word.hpp"', "<vector>", "does not reach ref/word.hpp"),
-    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/page/page.hpp", "includes itself"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/page/leaf.hpp", "includes itself"),
     ("layering", "include/pinref/version.hpp", "#define PINREF_VERSION_MAJOR 1",
      '#include "pinref/word/zones.hpp"', "stands below every floor"),
+    ("layering", PAGE, "pinref/ref/word.hpp", "pinref/ref.hpp", "ref.hpp is for users"),
+    ("layering", "include/pinref/ref.hpp", "pinref/ref/word.hpp", "pinref/page.hpp", "ref may not include page"),
+    ("layering", "include/pinref/page.hpp", '#include "pinref/page/leaf.hpp"', "", "page.hpp: does not include page/leaf.hpp"),
+    ("forward", "include/pinref/fwd.hpp", "// pins", "//", "does not name pins"),
+    ("forward", "include/pinref/fwd.hpp", "// pins", "// pins  lost", "lost is declared by no header"),
+    ("forward", "include/pinref/fwd.hpp", "// pins", "struct lost;\n// pins", "lost is declared by no header"),
+    ("forward", PAGE, "template <class Page>\n[[nodiscard]] int pins", "enum class kind { a };\ntemplate <class Page>\n"
+     "[[nodiscard]] int pins", "does not name kind"),
+    ("forward", PAGE, "template <class Page>\n[[nodiscard]] int pins", "template <class T>\nconcept good = true;\n"
+     "template <class Page>\n[[nodiscard]] int pins", "does not name good"),
+    ("forward", PAGE, "template <class Page>\n[[nodiscard]] int pins", "inline constexpr int most = 1;\n"
+     "template <class Page>\n[[nodiscard]] int pins", "does not name most"),
+    ("version", PAGE, "pinref::inline v1_2", "pinref::inline v1_1", "not in pinref::inline v1_2"),
+    ("version", PAGE, "pinref::inline v1_2", "pinref", "not in pinref::inline v1_2"),
     ("atomics", WORD, "std::memory_order_release", "std::memory_order_seq_cst", "seq_cst"),
     ("atomics", WORD, "(to, std::memory_order_release)", "(to)", "store of word_ without"),
     ("atomics", WORD, "word_.store(to, std::memory_order_release)", "word_ = to", "an operator on"),
@@ -129,7 +158,7 @@ MISTAKES = [
      "is in no header"),
     ("memory_orders", TABLE, "| release |", "| acquire |", "order should be release"),
     ("memory_orders", TABLE, "| (R2) | |\n", "| (R1) | |\n", "pairs with should be"),
-    ("memory_orders", TABLE, "ref/word.hpp take", "page/page.hpp take", "not in page/page.hpp"),
+    ("memory_orders", TABLE, "ref/word.hpp take", "page/leaf.hpp take", "not in page/leaf.hpp"),
     ("memory_orders", TABLE, "| no. |", "| number |", "no table with the heading"),
     ("version", "meson.build", "1.2.3", "1.2.4", "meson.build: 1.2.4"),
     ("version", "CMakeLists.txt", "1.2.3", "1.2", "CMakeLists.txt: 1.2,"),
@@ -146,6 +175,8 @@ MISTAKES = [
     ("header_comments", PAGE, "///     int x;\n", "", "lacks a line `Example:`"),
     ("header_comments", PAGE, "/// page: a header of the self-test.\n", "", "lacks a first sentence"),
     ("header_comments", PAGE, "#pragma once\n", "", "does not begin with"),
+    ("header_comments", PAGE, "struct page {", "\n" * 300 + "struct page {", "and no reason why"),
+    ("header_comments", PAGE, "// SPDX-License-Identifier: MIT\n", "", "does not begin with"),
     ("qualified_calls", PAGE, "return detail::head_of(page)", "return head_of(page)", "head_of without its namespace"),
     ("qualified_calls", PAGE, "return detail::head_of(page)", "using detail::head_of; return head_of<Page>(page)",
      "head_of without its namespace"),
@@ -173,10 +204,43 @@ MISTAKES = [
     ("promises", PAGE, "seen look() const noexcept {", "seen look() const noexcept { [[nodiscard]] int x;",
      "nodiscard, of which"),
     ("build_lists", "tests/meson.build", "unit/a.cpp", "unit/b.cpp", "unit/a.cpp: not in tests/meson.build"),
+    ("reference", PAGE, "/// Its pins.\n", "", "pins has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Its pins.\n\n", "pins has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "// Its pins.\n", "pins has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "template <class T>\nconcept good = true;\n/// Its pins.\n", "good has no"),
+    ("reference", PAGE, "/// Its pins.\n", "struct open {};\n/// Its pins.\n", "open has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Kinds.\nenum class kind { a, b };\n/// Its pins.\n", "kind::a has no"),
+    ("reference", PAGE, "/// Its pins.\n", "enum class kind {\n  a,  ///< an a\n};\n/// Its pins.\n", "kind has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Kinds.\n///\n///     a  an a\nenum class kind {\n  a,\n  b,\n};\n"
+     "/// Its pins.\n", "kind::b has no"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Its pins.\n#define PINREF_PINS 1\n", "pins has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "#define PINREF_PINS 1\n/// Its pins.\n", "PINREF_PINS has no comment"),
+    ("reference", PAGE, "/// Its pins.\n", "/// The members are those of lost.\nstruct open {\n  int x;\n};\n/// Its pins.\n",
+     "of lost, which is not public"),
+    ("reference", PAGE, "  /// Its word.\n", "", "word_ has no comment"),
+    ("reference", PAGE, "  int value = 0;  ///< what was read", "  int value = 0;  // what was read", "value has no"),
+    ("reference", PAGE, "  word word_;\n", "  word word_;\n\n  word other_;\n", "other_ has no comment"),
+    ("reference", PAGE, "  word word_;\n", "  word word_, other_;\n", "other_ is not the only name"),
+    ("reference", WORD, "  /// Writes it.\n", "", "set has no comment"),
+    ("reference", WORD, "/// Errors: none.\n", "", "lacks a paragraph `Errors"),
+    ("reference", WORD, "/// Progress: wait-free.\n", "/// Progress is none.\n", "lacks a paragraph `Progress"),
+    ("reference", WORD, "/// Errors: none.\n/// Memory order: none.\n", "/// Memory order: none.\n/// Errors: none.\n",
+     "`Memory order: ...` too late"),
 ]
 
 # Changes that no lint may report.
 HARMLESS = [
+    ("reference", PAGE, "/// Its pins.\n", "namespace detail {\nvoid part() noexcept;\n}\n/// Its pins.\n"),
+    ("reference", PAGE, "/// Its pins.\n", "class later;\n/// Its pins.\n"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Kinds.\n///\n///     a  an a\nenum class kind { a };\n/// Its pins.\n"),
+    ("reference", PAGE, "/// Its pins.\n", "/// The members are those of `pins`.\nstruct open {\n  int x;\n};\n/// Its pins.\n"),
+    ("reference", PAGE, "/// Its pins.\n", "/// Its pins.\n#if 1\n#endif\n"),
+    ("reference", PAGE, "  word word_;\n", "  word word_;\n  word other_;\n"),
+    ("reference", PAGE, "  word word_;\n", "  word word_;\n  std::pair<int, int> other_ = {1, 2};\n"),
+    ("reference", PAGE, "  return detail::head_of(page).look();\n}\n", "  return detail::head_of(page).look();\n}\n"
+     "template <class Page>\n[[nodiscard]] int pins(Page* page) noexcept {\n  return 0;\n}\n"),
+    ("reference", WORD, " private:", "  word(const word&) = delete;\n  ~word() {}\n private:\n  void hide() {}\n"),
+    ("reference", WORD, "/// Progress: wait-free.\n", "///\n/// Progress: wait-free, or so, which\n/// takes two lines.\n"),
     ("atomics", PAGE, "word_.load()", "word_.load(/* a note */)"),
     ("layering", PAGE, "struct page", '// #include "pinref/host/arena.hpp"\nstruct page'),
     ("memory_orders", WORD, "word_.store(to, std::memory_order_release)",

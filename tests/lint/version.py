@@ -1,4 +1,5 @@
-"""One version: version.hpp's macros, meson.build, CMakeLists.txt and the newest entry of CHANGELOG.md agree."""
+"""One version: version.hpp's macros, meson.build, CMakeLists.txt and the newest entry of CHANGELOG.md agree; and every
+header puts its names into the inline namespace of that version, so that two versions in one program stay apart."""
 
 import re
 
@@ -18,6 +19,12 @@ def check(root):
     if not all(parts):
         yield "include/pinref/version.hpp: no PINREF_VERSION_MAJOR, _MINOR and _PATCH"
         return
+    inline = f"v{parts[0].group(1)}_{parts[1].group(1)}"
+    for path in tree.headers(root):
+        code = tree.code_of(path.read_text())
+        for opened in re.finditer(r"^namespace pinref\b([^{;]*)\{", code, re.M):
+            if not re.fullmatch(rf"::inline {inline}(::detail)? ", opened.group(1)):
+                yield f"{path.relative_to(root)}:{tree.line_of(code, opened.start())}: not in pinref::inline {inline}"
     version = ".".join(part.group(1) for part in parts)
     for name, pattern in PLACES.items():
         found = re.search(pattern, (root / name).read_text(), re.M)

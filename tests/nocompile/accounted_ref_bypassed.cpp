@@ -1,5 +1,5 @@
-// expect(gcc): is an inaccessible base of
-// expect(clang): to its protected base class
+// expect(gcc): invalid initialization of reference of type 'pinref::page_ref<>&' from expression of type 'word'
+// expect(clang): non-const lvalue reference to type 'pinref::page_ref<>'
 #include <pinref/observe/accounted_ref.hpp>
 #include <pinref/pinref.hpp>
 

@@ -3,7 +3,7 @@
 // expect: pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included
 // expect: pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included
 // expect: pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included
-// expect: pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included
+// expect: pinref: page_traits<Page>::resident and on_idle must be as idle_page asks, noexcept included
 // expect: pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept included
 #include <cstddef>
 #include <cstdint>
@@ -99,13 +99,13 @@ template <>
 struct pinref::page_traits<frame<5>> : plain<5> {
   using page = frame<5>;
 #if defined(PINREF_NOCOMPILE_CONTROL)
-  static int idle_level(page&) noexcept {
-    return 1;
+  static bool resident(page&) noexcept {
+    return true;
   }
   static void on_idle(page&) noexcept {}
 #else
-  static int idle_level(page&) noexcept {
-    return 1;
+  static bool resident(page&) noexcept {
+    return true;
   }
 #endif
 };

@@ -2,7 +2,7 @@
 // expect: pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included
 // expect: pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included
 // expect: pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included
-// expect: pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included
+// expect: pinref: page_traits<Page>::resident and on_idle must be as idle_page asks, noexcept included
 // expect: pinref: page_traits<Page>::immortal must be as immortal_page asks, noexcept included
 // expect: pinref: page_traits<Page>::longterm_pinnable must be as longterm_page asks, noexcept included
 // expect: pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included
@@ -92,13 +92,13 @@ template <>
 struct pinref::page_traits<frame<4>> : plain<4> {
   using page = frame<4>;
 #if defined(PINREF_NOCOMPILE_CONTROL)
-  static int idle_level(page&) noexcept {
-    return 1;
+  static bool resident(page&) noexcept {
+    return true;
   }
   static void on_idle(page&) noexcept {}
 #else
-  static int idle_level(page&) noexcept {
-    return 1;
+  static bool resident(page&) noexcept {
+    return true;
   }
   static void on_idle(page&, int) noexcept {}
 #endif

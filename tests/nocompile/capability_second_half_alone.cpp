@@ -3,7 +3,7 @@
 // expect: pinref: page_traits<Page>::unlock needs a lock or try_lock beside it, noexcept included
 // expect: pinref: page_traits<Page>::dirty and set_dirty must be as dirty_page asks, noexcept included
 // expect: pinref: page_traits<Page>::clear_dirty must be as cleanable_page asks, noexcept included
-// expect: pinref: page_traits<Page>::idle_level and on_idle must be as idle_page asks, noexcept included
+// expect: pinref: page_traits<Page>::resident and on_idle must be as idle_page asks, noexcept included
 // expect: pinref: page_traits<Page>::exclusive and set_exclusive must be as exclusive_page asks, noexcept included
 // The first of the pair misspelt or forgotten: the capability would silently not be there.
 #include <cstddef>
@@ -103,8 +103,8 @@ template <>
 struct pinref::page_traits<frame<5>> : plain<5> {
   using page = frame<5>;
 #if defined(PINREF_NOCOMPILE_CONTROL)
-  static int idle_level(page&) noexcept {
-    return 1;
+  static bool resident(page&) noexcept {
+    return true;
   }
   static void on_idle(page&) noexcept {}
 #else

@@ -16,7 +16,7 @@ struct pinref::page_traits<frame> {
   static void free_page(frame&) noexcept {}
 };
 
-void complete(pinref::owned_pins<frame, std::mutex>& request) {
+void complete(pinref::pin_request<frame, std::mutex>& request) {
 #if defined(PINREF_NOCOMPILE_CONTROL)
   (void)request.unpin_dirty_lock();
 #else

@@ -14,5 +14,5 @@ struct pinref::page_traits<frame> {
 };
 
 bool hold(frame& page) {
-  return static_cast<bool>(pinref::page_ptr<frame>::try_get(page));
+  return static_cast<bool>(pinref::page_ptr<frame>::get_page_unless_zero(page));
 }

@@ -1,7 +1,7 @@
 // expect(gcc): conversion from
 // expect(clang): no viable conversion from
-#include <utility>
 #include <pinref/pinref.hpp>
+#include <utility>
 
 struct frame {
   pinref::page_ref<> ref;

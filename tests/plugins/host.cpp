@@ -66,7 +66,7 @@ void waits(const loaded& a, const loaded& b) {
 
 void totals(const loaded& a, const loaded& b) {
   const auto page = std::make_unique<counted>();
-  page->ref.reset();
+  page->ref.init();
   a->pin_counted(*page, 5);
   b->pin_counted(*page, 4);
   b->unpin_counted(*page, 7);
@@ -77,7 +77,7 @@ void totals(const loaded& a, const loaded& b) {
 void hot_pages(const loaded& a, const loaded& b) {
   constexpr int times = 200'000, kept = 100;
   const auto page = std::make_unique<hot>();
-  page->ref.reset();
+  page->ref.init();
   if (!a->make_hot(*page)) {
     std::printf("skipped: hot pages: no membarrier(2) here\n");
     return;
@@ -112,7 +112,7 @@ void hot_pages(const loaded& a, const loaded& b) {
 void ends_in_any_order(const char* a_file, const char* b_file) {
   std::thread user([&] {
     auto page = std::make_unique<hot>();
-    page->ref.reset();
+    page->ref.init();
     {
       const loaded a(a_file), b(b_file);
       if (!a->make_hot(*page)) return;

@@ -11,13 +11,13 @@ using pinref::wait_result;
 
 // So long that a wait that is not woken is a failure, and no hang.
 pinref::deadline soon() {
-  return pinref::deadline::in(20'000'000'000);
+  return pinref::deadline::in_nanoseconds(20'000'000'000);
 }
 
 template <class Sync>
 void prepare(waited_on<Sync>& on) {
   const auto begin = [](auto& ref) {
-    ref.reset();
+    ref.init();
     (void)ref.try_pin();
   };
   begin(on.wide);
@@ -70,7 +70,7 @@ void end(waited_on<Sync>& on, what which) {
       (void)on.apart.unpin();
       break;
     case what::gate:
-      on.gate.reopen();
+      on.gate.open();
       break;
     case what::lock:
       on.lock.unlock();

@@ -5,11 +5,11 @@
 #include <atomic>
 #include <cstdint>
 
-#include "pinref/decide/layout_break.hpp"
 #include "pinref/host/sleeping_lock.hpp"
 #include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/pin_accounts.hpp"
 #include "pinref/pinref.hpp"
+#include "pinref/protocols/layout_break.hpp"
 
 namespace plugins {
 
@@ -18,7 +18,7 @@ template <class Sync>
 struct waited_on {
   pinref::page_ref<pinref::bias64, Sync> wide;
   pinref::page_ref<pinref::bias32, Sync> narrow;
-  pinref::page_ref<pinref::split, Sync> apart;
+  pinref::page_ref<pinref::split32, Sync> apart;
   pinref::layout_gate<Sync> gate;
   pinref::wait_canceller<Sync> stop;
   pinref::detail::sleeping_lock<Sync> lock;

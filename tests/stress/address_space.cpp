@@ -34,7 +34,9 @@ class interrupted_table {
     if (choices_.once_in(8)) std::this_thread::yield();
     return seen;
   }
-  bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) noexcept { return under_.recheck(address, seen); }
+  bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) noexcept {
+    return under_.recheck(address, seen);
+  }
   template <class Use>
   pinref::gup_error fault_in(std::uintptr_t address, foll flags, Use use) noexcept {
     return under_.fault_in(address, flags, use);
@@ -161,5 +163,5 @@ TEST_CASE_TEMPLATE("unmap, then ask: a page found unpinned is not pinned through
   CHECK(wrong == 0);
   CHECK(answered > 0);
   CHECK(pinref::release_pages(found, 1).ok());
-  CHECK(page.ref().snapshot() == Layout::of(1));
+  CHECK(page.ref().snapshot() == Layout::live(1));
 }

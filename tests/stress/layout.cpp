@@ -13,8 +13,8 @@
 
 #include "crew.hpp"
 #include "layouts.hpp"
-#include "pinref/decide/layout_break.hpp"
 #include "pinref/gup/gup.hpp"
+#include "pinref/protocols/layout_break.hpp"
 
 using pinref::break_result;
 using pinref::foll;
@@ -26,7 +26,7 @@ namespace {
 // A device page: its own reference never goes. Each device writes to a place of its own.
 template <class Layout>
 struct block {
-  block() { ref.reset(); }
+  block() { ref.init(); }
 
   pinref::page_ref<Layout> ref;
   std::uint64_t data[nr_threads] = {};
@@ -37,7 +37,7 @@ struct block {
 template <class Layout>
 struct pinref::page_traits<block<Layout>> {
   static auto& ref(block<Layout>& page) noexcept { return page.ref; }
-  static std::size_t idle_level(block<Layout>&) noexcept { return 1; }
+  static bool resident(block<Layout>&) noexcept { return true; }
   static void on_idle(block<Layout>&) noexcept {}
   static void free_page(block<Layout>&) noexcept { FAIL("a device page is never free"); }
 };
@@ -69,7 +69,7 @@ struct file {
     for (;;) {
       {
         const std::lock_guard guard{mutex};
-        if (gate.open()) {
+        if (gate.is_open()) {
           const std::size_t entry = number[at / page_size] + 1;
           entries[at / page_size].store(entry, std::memory_order_release);
           return use(pinref::mapping<page>{&blocks[entry - 1], entry});
@@ -139,5 +139,5 @@ TEST_CASE_TEMPLATE("A4.1, A4.4: a truncation ends under a stream of short pins, 
   });
   CHECK(failed == 0);
   CHECK(late == 0);
-  for (std::size_t k = 0; k != 2 * file<Layout>::size; ++k) CHECK(f.blocks[k].ref.snapshot() == Layout::of(1));
+  for (std::size_t k = 0; k != 2 * file<Layout>::size; ++k) CHECK(f.blocks[k].ref.snapshot() == Layout::live(1));
 }

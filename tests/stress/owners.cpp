@@ -3,12 +3,14 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "crew.hpp"
 #include "layouts.hpp"
-#include "pinref/hold/pin_owner.hpp"
+#include "pinref/handles/pin_owner.hpp"
+#include "pinref/handles/pin_request.hpp"
 #include "pinref/host/page_table.hpp"
 
 using pinref::foll;
@@ -45,7 +47,7 @@ TEST_CASE_TEMPLATE(
             released += owner.unpin_all_dirty_lock().count;
             break;
           default:
-            released += owner.drain();
+            released += owner.drain().count;
         }
         wrong += owner.live() > limit;
         std::this_thread::yield();
@@ -64,10 +66,10 @@ TEST_CASE_TEMPLATE(
       return;
     }
     frame* pages[nr_pages];
-    std::optional<pinref::owned_pins<frame, std::mutex>> request(std::in_place, owner);
+    std::optional<pinref::pin_request<frame, std::mutex>> request(std::in_place, owner);
     for (unsigned i = 0; i != steps(16'000); ++i) {
       const std::size_t first = choices.below(nr_pages), n = 1 + choices.below(nr_pages - first);
-      const gup_result done = request->pin_user_pages_fast(space, first * 4096, n, foll::write, pages);
+      const gup_result done = request->pin_user_pages_fast(space, first * 4096, foll::write, std::span(pages, n));
       wrong += done.count != (done.ok() ? n : 0);
       wrong += !done.ok() && done.reason != gup_error::busy && done.reason != gup_error::limit_exceeded;
       pinned += done.count;
@@ -80,12 +82,12 @@ TEST_CASE_TEMPLATE(
           released += request->unpin_dirty_lock().count;
           break;
         default:
-          released += request->unpin_dirty_deferred();
+          released += request->unpin_dirty_deferred().count;
       }
     }
     // Until nothing of this request is held or put off, so that its end releases nothing uncounted.
     released += request->unpin().count;
-    released += owner.drain();
+    released += owner.drain().count;
     request.reset();
     --busy_requests;
   });
@@ -93,6 +95,6 @@ TEST_CASE_TEMPLATE(
   CHECK(pinned > 0);
   CHECK(released == pinned);
   CHECK(owner.live() == 0);
-  for (frame* page : all) CHECK(page->ref().snapshot() == Layout::of(2));
+  for (frame* page : all) CHECK(page->ref().snapshot() == Layout::live(2));
   CHECK(pinref::release_pages(all, nr_pages).ok());
 }

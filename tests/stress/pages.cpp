@@ -86,7 +86,7 @@ TEST_CASE_TEMPLATE("threads that take and release at random: every life ends onc
                    Layout, ALL_LAYOUTS) {
   pinref::page_ref<Layout> ref;
   std::size_t lives = 1;  // by whoever ended the last one, and nobody else
-  ref.reset();
+  ref.init();
   std::atomic<bool> founder{true};
   std::atomic<unsigned> lasts{0}, wrong{0};
   crew(nr_threads, [&](unsigned, stress::random& choices) {
@@ -94,7 +94,7 @@ TEST_CASE_TEMPLATE("threads that take and release at random: every life ends onc
     if (founder.exchange(false)) mine.references = 1;
     const auto begin_again = [&] {
       ++lives;
-      ref.reset();
+      ref.init();
       mine.references = 1;
     };
     for (unsigned i = 0; i != steps(300'000); ++i)
@@ -142,7 +142,7 @@ TEST_CASE_TEMPLATE("frames of an arena are given out once at a time while others
           }
           break;
         case 1:
-          if (pinref::try_get_page(target) == take_result::taken) held.emplace_back(&target, false);
+          if (pinref::get_page_unless_zero(target) == take_result::taken) held.emplace_back(&target, false);
           break;
         case 2:
           if (pinref::try_pin_page(target) == take_result::taken) held.emplace_back(&target, true);
@@ -166,7 +166,7 @@ TEST_CASE_TEMPLATE("frames of an arena are given out once at a time while others
 TEST_CASE_TEMPLATE("a frozen page is its owner's alone, and those who take it afterwards see what the owner wrote",
                    Layout, ALL_LAYOUTS) {
   pinref::page_ref<Layout> ref;
-  ref.reset();
+  ref.init();
   // Plain memory: written only while frozen, read only while held.
   std::size_t first = 0, second = 0;
   std::atomic<std::size_t> frozen{0};
@@ -180,7 +180,7 @@ TEST_CASE_TEMPLATE("a frozen page is its owner's alone, and those who take it af
           continue;
         }
         ++frozen;
-        wrong += ref.dma_pinned_hint() || ref.count() != 0;
+        wrong += ref.dma_pinned_hint() || ref.references() != 0;
         ++first;
         if (choices.once_in(4)) std::this_thread::yield();
         ++second;
@@ -204,7 +204,7 @@ TEST_CASE_TEMPLATE("a frozen page is its owner's alone, and those who take it af
   CHECK(wrong == 0);
   CHECK(first == frozen);
   CHECK(second == frozen);
-  CHECK(ref.snapshot() == Layout::of(1));
+  CHECK(ref.snapshot() == Layout::live(1));
 }
 
 namespace {
@@ -238,7 +238,7 @@ struct pinref::page_traits<cached<Layout>> {
 
 TEST_CASE_TEMPLATE("dirty release against writeback and eviction: no update of a device is lost", Layout, ALL_LAYOUTS) {
   cached<Layout> cache[2];
-  for (auto& page : cache) page.ref.reset();
+  for (auto& page : cache) page.ref.init();
   std::atomic<unsigned> devices{nr_threads - 1}, wrong{0};
   std::atomic<std::size_t> written{0};
   crew(nr_threads, [&](unsigned index, stress::random& choices) {
@@ -275,7 +275,7 @@ TEST_CASE_TEMPLATE("dirty release against writeback and eviction: no update of a
       }
   });
   CHECK(wrong == 0);
-  CHECK(cache[0].ref.snapshot() == Layout::of(1));
-  CHECK(cache[1].ref.snapshot() == Layout::of(1));
+  CHECK(cache[0].ref.snapshot() == Layout::live(1));
+  CHECK(cache[1].ref.snapshot() == Layout::live(1));
   for (unsigned i = 1; i != nr_threads; ++i) CHECK(cache[0].memory[i] + cache[1].memory[i] == steps(40'000));
 }

@@ -82,7 +82,7 @@ TEST_CASE_TEMPLATE("processes killed at any instruction leak what they held and 
   stress::random choices(4711);
   for (unsigned round = 0; round != rounds; ++round) {
     auto& page = *new (memory) shared;
-    page.ref.reset();
+    page.ref.init();
     pid_t children[nr_children];
     for (std::size_t i = 0; i != nr_children; ++i) {
       const stress::random seed(round * nr_children + i + 1);

@@ -10,9 +10,9 @@
 
 #include "crew.hpp"
 #include "layouts.hpp"
-#include "pinref/decide/writeback.hpp"
 #include "pinref/gup/gup.hpp"
 #include "pinref/host/frame_arena.hpp"
+#include "pinref/protocols/writeback.hpp"
 
 using pinref::foll;
 using pinref::if_pinned;
@@ -111,7 +111,7 @@ struct mapped_frame {
 }  // namespace
 
 TEST_CASE_TEMPLATE("A0.2: in 10^6 rounds of pin against mkclean, each time at least one knows of the other", Layout,
-                   pinref::bias64, pinref::split) {
+                   pinref::bias64, pinref::split32) {
   const unsigned rounds = stress::steps(1'000'000);
   mapped_frame<Layout> m;
   meeting meet;
@@ -147,12 +147,12 @@ TEST_CASE_TEMPLATE("A0.2: in 10^6 rounds of pin against mkclean, each time at le
   CHECK(neither == 0);
   CHECK(both_under_the_lock == 0);
   CHECK(saw_pin + refaulted >= rounds);
-  CHECK(m.frame.ref().snapshot() == Layout::of(1));
+  CHECK(m.frame.ref().snapshot() == Layout::live(1));
   MESSAGE("saw the pin " << saw_pin << ", saw the entry read-only " << refaulted);
 }
 
 TEST_CASE_TEMPLATE("A0.1: in 10^6 rounds of a device against writeback, no write is lost", Layout, pinref::bias64,
-                   pinref::split) {
+                   pinref::split32) {
   const unsigned rounds = stress::steps(1'000'000);
   mapped_frame<Layout> m;
   meeting meet;
@@ -188,6 +188,6 @@ TEST_CASE_TEMPLATE("A0.1: in 10^6 rounds of a device against writeback, no write
   CHECK(failed == 0);
   CHECK(lost == 0);
   CHECK(written + skipped <= rounds);
-  CHECK(m.frame.ref().snapshot() == Layout::of(1));
+  CHECK(m.frame.ref().snapshot() == Layout::live(1));
   MESSAGE("written " << written << ", skipped " << skipped);
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "pinref/gup/errc.hpp"
 #include "pinref/host/page_table.hpp"
 #include "pinref/observe/accounted_ref.hpp"
 #include "pinref/observe/checked_ref.hpp"
@@ -36,8 +37,10 @@ using forbidden = typename found_by_look_up<Arguments...>::type;
   forbidden<Arguments...> name(Arguments&&...)
 
 FOREIGN(add_pin);
+FOREIGN(any_dma_pinned);
 FOREIGN(break_layout);
 FOREIGN(broken_mapping);
+FOREIGN(calling_thread);
 FOREIGN(can_reuse);
 FOREIGN(can_reuse_locked);
 FOREIGN(check_call);
@@ -45,58 +48,82 @@ FOREIGN(check_flags);
 FOREIGN(check_range);
 FOREIGN(check_space);
 FOREIGN(check_traits);
-FOREIGN(clamp_to_size);
 FOREIGN(compound_head);
+FOREIGN(copy_in);
+FOREIGN(copy_out);
 FOREIGN(dirty_locked);
 FOREIGN(drop);
 FOREIGN(drop_head);
 FOREIGN(drop_pages);
 FOREIGN(drop_run);
 FOREIGN(expected_ref_count);
+FOREIGN(extent_covers);
+FOREIGN(extent_part_of);
+FOREIGN(extent_refusal);
+FOREIGN(fault_in_extent);
 FOREIGN(fault_in_user_pages);
 FOREIGN(for_each_frame_run);
 FOREIGN(for_each_run);
 FOREIGN(fork_page);
+FOREIGN(freeze_page_range);
+FOREIGN(get_extents);
 FOREIGN(get_page);
+FOREIGN(get_page_range);
+FOREIGN(get_page_unless_zero);
 FOREIGN(get_user_pages);
 FOREIGN(get_user_pages_fast);
 FOREIGN(gup);
 FOREIGN(gup_fast);
 FOREIGN(gup_one);
 FOREIGN(gup_one_slow);
+FOREIGN(hand_on);
 FOREIGN(has);
+FOREIGN(head_of);
+FOREIGN(hold_extents);
+FOREIGN(holds);
 FOREIGN(idle_level);
-FOREIGN(is_process_shared);
+FOREIGN(is_there);
 FOREIGN(longterm_pinnable);
+FOREIGN(make_compound_page);
 FOREIGN(may_block);
 FOREIGN(migrate_page);
 FOREIGN(monotonic_now);
+FOREIGN(next_of_range);
+FOREIGN(notify_host);
+FOREIGN(owned_by);
+FOREIGN(owner_of);
 FOREIGN(page_dma_pinned);
 FOREIGN(page_dma_pinned_hint);
 FOREIGN(page_idle);
 FOREIGN(page_immortal);
 FOREIGN(page_mkclean);
 FOREIGN(page_needs_cow_for_dma);
-FOREIGN(page_pin_count);
-FOREIGN(page_ref_count);
+FOREIGN(page_pins);
+FOREIGN(page_references);
+FOREIGN(pin_extents);
 FOREIGN(pin_object_folios);
+FOREIGN(pin_page_range);
 FOREIGN(pin_user_pages);
 FOREIGN(pin_user_pages_fast);
 FOREIGN(put_page);
+FOREIGN(put_page_range);
 FOREIGN(reclaim_page);
 FOREIGN(release_pages);
-FOREIGN(settle_release);
+FOREIGN(report_holders);
+FOREIGN(run_length);
+FOREIGN(set_dirty);
 FOREIGN(slow_step);
 FOREIGN(smaller);
+FOREIGN(split_compound_page);
 FOREIGN(take);
 FOREIGN(take_held);
+FOREIGN(take_range);
+FOREIGN(thaw_page_range);
+FOREIGN(to_errc);
 FOREIGN(to_errno);
 FOREIGN(to_string);
-FOREIGN(holds);
-FOREIGN(is_there);
-FOREIGN(set_dirty);
 FOREIGN(too_many);
-FOREIGN(try_get_page);
+FOREIGN(try_extent);
 FOREIGN(try_pin_page);
 FOREIGN(unpin_range);
 FOREIGN(unpin_user_folio);
@@ -108,17 +135,20 @@ FOREIGN(unpin_user_pages);
 FOREIGN(unpin_user_pages_dirty_lock);
 FOREIGN(wait_until_idle);
 FOREIGN(wait_until_unpinned);
+FOREIGN(walk_extents);
+FOREIGN(while_each_run);
 FOREIGN(writeback_page);
 
 // What every page of this host has beside its word.
 template <class Ref>
 struct page {
-  page() { ref.reset(); }
+  page() { ref.init(); }
 
   Ref ref;
   pinref::share_count<sync> users;
   std::uint64_t mappings = 0;
   page* its_head = this;
+  std::size_t length = 1;
   bool locked = false;
   bool is_dirty = false;
   bool own = true;
@@ -129,7 +159,7 @@ struct page {
 struct plain_page : page<pinref::page_ref<pinref::bias64, sync>> {};
 struct hot_page : page<pinref::hot_ref<pinref::bias64, sync>> {};
 struct small_page : page<pinref::page_ref<pinref::bias32, sync>> {};
-struct split_page : page<pinref::page_ref<pinref::split, sync>> {};
+struct split_page : page<pinref::page_ref<pinref::split32, sync>> {};
 struct report {
   void operator()(const pinref::misuse&) const noexcept { FAIL("misuse"); }
 };
@@ -144,7 +174,9 @@ template <class Page>
 struct traits {
   static auto& ref(Page& p) noexcept { return p.ref; }
   static Page& head(Page& p) noexcept { return static_cast<Page&>(*p.its_head); }
-  static std::size_t nr_pages(Page&) noexcept { return 1; }
+  static std::size_t nr_pages(Page& p) noexcept { return p.length; }
+  static void set_head(Page& p, Page& head) noexcept { p.its_head = &head; }
+  static void set_nr_pages(Page& head, std::size_t n) noexcept { head.length = n; }
   static std::uint64_t frame_number(Page& p) noexcept { return reinterpret_cast<std::uintptr_t>(&p) / sizeof(Page); }
   static Page& nth_page(Page& p, std::size_t i) noexcept { return *(&p + i); }
   static void lock(Page& p) noexcept { p.locked = true; }
@@ -153,7 +185,7 @@ struct traits {
   static bool dirty(Page& p) noexcept { return p.is_dirty; }
   static void set_dirty(Page& p) noexcept { p.is_dirty = true; }
   static bool clear_dirty(Page& p) noexcept { return std::exchange(p.is_dirty, false); }
-  static std::size_t idle_level(Page&) noexcept { return 1; }
+  static bool resident(Page&) noexcept { return true; }
   static void on_idle(Page& p) noexcept { ++p.idled; }
   static bool immortal(Page&) noexcept { return false; }
   static bool longterm_pinnable(Page&) noexcept { return true; }
@@ -235,6 +267,8 @@ template <>
 struct pinref::page_traits<foreign::counted_page> : foreign::traits<foreign::counted_page> {};
 
 using pinref::foll;
+using pinref::gup_error;
+using pinref::gup_result;
 using pinref::release_result;
 using pinref::take_result;
 
@@ -248,11 +282,11 @@ TEST_CASE_TEMPLATE("a host that has all names itself: one page", Page, ALL_FOREI
   CHECK(&pinref::compound_head(tail) == &page);
   CHECK_FALSE(pinref::page_immortal(tail));
   CHECK(pinref::get_page(tail) == take_result::taken);
-  CHECK(pinref::try_get_page(tail) == take_result::taken);
+  CHECK(pinref::get_page_unless_zero(tail) == take_result::taken);
   CHECK(pinref::try_pin_page(tail) == take_result::taken);
   CHECK(pinref::add_pin(tail) == take_result::taken);
-  CHECK(pinref::page_ref_count(tail) == 3);
-  CHECK(pinref::page_pin_count(tail) == 2);
+  CHECK(pinref::page_references(tail) == 3);
+  CHECK(pinref::page_pins(tail) == 2);
   CHECK(pinref::page_dma_pinned(tail));
   CHECK(pinref::page_dma_pinned_hint(tail));
   CHECK_FALSE(pinref::page_idle(tail));
@@ -261,14 +295,14 @@ TEST_CASE_TEMPLATE("a host that has all names itself: one page", Page, ALL_FOREI
   CHECK(pinref::unpin_user_page(tail) == release_result::released);
   CHECK(pinref::unpin_user_page(tail) == release_result::released);
   {
-    auto reference = pinref::page_ptr<Page>::try_get(tail);
-    auto more = pinref::page_ptr<Page>::get_more(tail);
+    auto reference = pinref::page_ptr<Page>::get_page_unless_zero(tail);
+    auto more = pinref::page_ptr<Page>::get_page(tail);
     auto pin = pinref::page_pin<Page>::try_pin(tail);
     auto another = pinref::page_pin<Page, pinref::on_release::dirty>::add_pin(tail);
     CHECK(reference);
     CHECK(more);
     CHECK(another);
-    CHECK(pinref::page_pin_count(tail) == 2);
+    CHECK(pinref::page_pins(tail) == 2);
     pin.reset();
   }
   CHECK(page.is_dirty);
@@ -292,6 +326,14 @@ TEST_CASE_TEMPLATE("a host that has all names itself: ranges", Page, ALL_FOREIGN
     CHECK(pinref::unpin_user_pages(pages, 4).count == 4);
     CHECK(pinref::pin_user_pages_fast(space, 0, 4, foll::longterm | foll::all, pages).count == 4);
     CHECK(pinref::unpin_user_pages_dirty_lock(pages, 4, true).count == 4);
+    CHECK(pinref::get_user_pages(space, 0, foll::write, pages).count == 4);
+    CHECK(pinref::release_pages(pages).count == 4);
+    CHECK(pinref::get_user_pages_fast(space, 0, foll::write, pages).count == 4);
+    CHECK(pinref::release_pages(pages).count == 4);
+    CHECK(pinref::pin_user_pages(space, 0, foll::none, pages).count == 4);
+    CHECK(pinref::unpin_user_pages(pages).count == 4);
+    CHECK(pinref::pin_user_pages_fast(space, 0, foll::none, pages).count == 4);
+    CHECK(pinref::unpin_user_pages_dirty_lock(pages, true).count == 4);
   }
   REQUIRE(pinref::pin_user_pages_fast(space, 0, 4, foll::none, pages).count == 4);
   CHECK(pinref::unpin_user_page_range(pages[0], 1).count == 1);
@@ -300,26 +342,58 @@ TEST_CASE_TEMPLATE("a host that has all names itself: ranges", Page, ALL_FOREIGN
   CHECK(pinref::unpin_user_folio_dirty_lock(*pages[3], 1).count == 1);
   {
     REQUIRE(pinref::pin_user_pages_fast(space, 0, 4, foll::none, pages).count == 4);
-    auto range = pinref::pinned_range<Page, pinref::on_release::dirty>::adopt(pages, 4);
-    CHECK(range.release_front(1).count == 1);
-    CHECK(range.release_back(1).count == 1);
+    auto range = pinref::pinned_range<Page, pinref::on_release::dirty>::adopt({pages, 4});
+    CHECK(range.unpin_front(1).count == 1);
+    CHECK(range.unpin_back(1).count == 1);
   }
   {
     pinref::pin_owner<Page, foreign::mutex> owner;
-    pinref::owned_pins request{owner};
-    CHECK(request.pin_user_pages(space, 0, 4, foll::write, pages).count == 4);
+    pinref::pin_request request{owner};
+    CHECK(request.pin_user_pages(space, 0, foll::write, {pages, 4}).count == 4);
     CHECK(request.unpin().count == 4);
-    CHECK(request.pin_user_pages_fast(space, 0, 4, foll::write, pages).count == 4);
+    CHECK(request.pin_user_pages_fast(space, 0, foll::write, {pages, 4}).count == 4);
     CHECK(request.unpin_dirty_lock().count == 4);
-    CHECK(request.pin_user_pages_fast(space, 0, 4, foll::write, pages).count == 4);
-    CHECK(request.unpin_dirty_deferred() == 4);
+    CHECK(request.pin_user_pages_fast(space, 0, foll::write, {pages, 4}).count == 4);
+    CHECK(request.unpin_dirty_deferred() == gup_result{4, gup_error::none});
     CHECK(owner.unpin_all().count == 0);
     CHECK(owner.unpin_all_dirty_lock().count == 0);
+  }
+  {
+    const auto [pins, done] = pinref::pinned_range<Page>::pin_user_pages(space, 0, foll::write, pages);
+    CHECK(pinref::to_errc(done.reason) == std::errc{});
+    CHECK(pins.size() == 4);
+    CHECK(pinref::pinned_range<Page>::pin_user_pages_fast(space, 0, foll::write, pages).done.ok());
+    const auto pin = pinref::page_pin<Page>::add_pin(*pages[0]);
+    CHECK(pin == pin.share());
+    const auto reference = pinref::page_ptr<Page>::get_page(*pages[0]);
+    CHECK(reference == reference.share());
   }
   std::size_t offset = 0;
   CHECK(pinref::pin_object_folios(space, 1, 3 * 4096, pages, 4, offset).count == 4);
   CHECK(pinref::unpin_user_pages(pages, 4).count == 4);
+  CHECK(pinref::pin_object_folios(space, 1, 3 * 4096, pages, offset).count == 4);
+  CHECK(pinref::unpin_user_pages(pages).count == 4);
   for (Page& each : space.pages) CHECK(pinref::page_idle(each));
+}
+
+TEST_CASE_TEMPLATE("a host that has all names itself: descriptors in a row", Page, ALL_FOREIGN_PAGES) {
+  Page pages[4];
+  CHECK(pinref::get_page_range(pages[0], 4).count == 4);
+  CHECK(pinref::put_page_range(pages[0], 4).count == 4);
+  CHECK(pinref::pin_page_range(pages[0], 4).count == 4);
+  CHECK(pinref::any_dma_pinned(pages[0], 4));
+  CHECK(pinref::unpin_user_page_range(&pages[0], 4).count == 4);
+  CHECK(pinref::freeze_page_range(pages[0], 4));
+  pinref::thaw_page_range(pages[0], 4);
+  CHECK(pinref::freeze_page_range(pages[0], 4));
+  pinref::make_compound_page(pages[0], 4);
+  CHECK(&pinref::compound_head(pages[3]) == &pages[0]);
+  REQUIRE(pages[0].ref.freeze(1));
+  pinref::split_compound_page(pages[0]);
+  for (Page& each : pages) {
+    CHECK(&pinref::compound_head(each) == &each);
+    CHECK(pinref::page_idle(each));
+  }
 }
 
 TEST_CASE_TEMPLATE("a host that has all names itself: what to do about a pinned page", Page, ALL_FOREIGN_PAGES) {

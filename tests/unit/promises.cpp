@@ -1,81 +1,154 @@
-// A host's functions that may throw are none: every call of the library is noexcept and would end the program. A word
-// or a page with one such function is no reference_word, and has not the capability that the function belongs to.
+// What a host, a counter or an observer brings along that may throw is nothing: every call of the library is noexcept
+// and would end the program. A type with one such function does not meet the concept that asks for it.
 
 #include <doctest/doctest.h>
 
 #include <cstddef>
 #include <cstdint>
 
+#include "pinref/observe/observed_ref.hpp"
 #include "pinref/pinref.hpp"
 
 namespace {
 
+using pinref::foll;
+using pinref::gup_error;
+using pinref::hold;
+using pinref::owner_ref;
 using pinref::release_result;
 using pinref::take_result;
 using pinref::wait_result;
 using std::size_t;
 
-// A word all of whose functions but one are noexcept.
+// A counter all of whose functions but one are noexcept.
 enum class call {
   none,
-  reset,
-  get,
-  try_get,
-  try_get_if_alive,
-  put,
-  put_to_idle,
-  put_sole,
-  try_pin,
-  add_pin,
-  unpin,
-  unpin_to_idle,
-  freeze,
-  unfreeze,
+  start,
   bury,
+  take_reference,
+  take_pin,
+  take_if_alive,
+  take_held_reference,
+  take_held_pin,
+  release_reference,
+  release_pin,
+  release_nothing,
+  release_sole,
+  freeze,
   dma_pinned,
   idle,
   wait_until_unpinned,
   wait_until_idle,
-  dma_pinned_hint,
   snapshot,
+  current_site,
   number_of_calls
 };
 
 template <call May>
-struct word {
+struct counter {
   using layout = pinref::bias64;
   using sync = pinref::std_sync;
-  static constexpr size_t max_references_at_once = 1;
-  static constexpr size_t max_pins_at_once = 1;
+  struct site {
+    static site current() noexcept(May != call::current_site) { return {}; }
+  };
 
-  void reset(size_t) noexcept(May != call::reset) {}
-  take_result get(size_t) noexcept(May != call::get) { return take_result::taken; }
-  take_result try_get(size_t) noexcept(May != call::try_get) { return take_result::taken; }
-  take_result try_get_if_alive(size_t) noexcept(May != call::try_get_if_alive) { return take_result::taken; }
-  release_result put(size_t) noexcept(May != call::put) { return release_result::last; }
-  release_result put(size_t, size_t) noexcept(May != call::put_to_idle) { return release_result::last; }
-  release_result put_sole() noexcept(May != call::put_sole) { return release_result::last; }
-  take_result try_pin(size_t) noexcept(May != call::try_pin) { return take_result::taken; }
-  take_result add_pin(size_t) noexcept(May != call::add_pin) { return take_result::taken; }
-  release_result unpin(size_t) noexcept(May != call::unpin) { return release_result::last; }
-  release_result unpin(size_t, size_t) noexcept(May != call::unpin_to_idle) { return release_result::last; }
-  bool freeze(size_t) noexcept(May != call::freeze) { return true; }
-  void unfreeze(size_t) noexcept(May != call::unfreeze) {}
+  counter() noexcept = default;
+  explicit counter(layout) noexcept {}
+
+  void start(size_t, pinref::zone, site) noexcept(May != call::start) {}
   void bury() noexcept(May != call::bury) {}
+  template <hold Mode>
+  take_result take(size_t, site) noexcept(May != (Mode == hold::pin ? call::take_pin : call::take_reference)) {
+    return take_result::taken;
+  }
+  take_result take_if_alive(size_t, site) noexcept(May != call::take_if_alive) { return take_result::taken; }
+  template <hold Mode>
+  take_result take_held(size_t,
+                        site) noexcept(May != (Mode == hold::pin ? call::take_held_pin : call::take_held_reference)) {
+    return take_result::taken;
+  }
+  template <hold Mode>
+  release_result release(size_t, owner_ref,
+                         site) noexcept(May != (Mode == hold::pin ? call::release_pin : call::release_reference)) {
+    return release_result::last;
+  }
+  release_result release_nothing(owner_ref) const noexcept(May != call::release_nothing) {
+    return release_result::released;
+  }
+  release_result release_sole(owner_ref, site) noexcept(May != call::release_sole) { return release_result::last; }
+  bool freeze(size_t, site) noexcept(May != call::freeze) { return true; }
   bool dma_pinned() noexcept(May != call::dma_pinned) { return false; }
-  bool idle(size_t) noexcept(May != call::idle) { return true; }
-  wait_result wait_until_unpinned() noexcept(May != call::wait_until_unpinned) { return wait_result::reached; }
-  wait_result wait_until_idle(size_t) noexcept(May != call::wait_until_idle) { return wait_result::reached; }
-  bool dma_pinned_hint() const noexcept(May != call::dma_pinned_hint) { return false; }
+  bool idle(pinref::at_most) noexcept(May != call::idle) { return true; }
+  template <class Canceller>
+  wait_result wait(pinref::unpinned, const pinref::deadline&,
+                   const Canceller&) noexcept(May != call::wait_until_unpinned) {
+    return wait_result::reached;
+  }
+  template <class Canceller>
+  wait_result wait(pinref::at_most, const pinref::deadline&, const Canceller&) noexcept(May != call::wait_until_idle) {
+    return wait_result::reached;
+  }
   layout snapshot() const noexcept(May != call::snapshot) { return layout{}; }
 };
 
 template <int N = 1>
-void no_word_may_throw() {
+void no_counter_may_throw() {
   if constexpr (N < static_cast<int>(call::number_of_calls)) {
     CAPTURE(N);
-    CHECK(!pinref::reference_word<word<static_cast<call>(N)>>);
-    no_word_may_throw<N + 1>();
+    CHECK(!pinref::reference_counter<counter<static_cast<call>(N)>>);
+    no_counter_may_throw<N + 1>();
+  }
+}
+
+// An observer all of whose functions but one are noexcept.
+enum class event {
+  none,
+  starts,
+  takes_held_reference,
+  takes_held_pin,
+  taken_reference,
+  taken_pin,
+  releases_reference,
+  releases_pin,
+  done,
+  frozen,
+  buries,
+  number_of_events
+};
+
+template <event May>
+struct observer : pinref::ref_observer {
+  using site = pinref::no_site;
+  struct watch {
+    explicit operator bool() const noexcept { return true; }
+    void done(release_result) const noexcept(May != event::done) {}
+  };
+
+  bool starts(const void*, size_t, site) noexcept(May != event::starts) { return true; }
+  template <hold Mode>
+  bool takes_held(const void*, size_t,
+                  site) noexcept(May != (Mode == hold::pin ? event::takes_held_pin : event::takes_held_reference)) {
+    return true;
+  }
+  template <hold Mode>
+  void taken(const void*, size_t,
+             site) noexcept(May != (Mode == hold::pin ? event::taken_pin : event::taken_reference)) {}
+  template <hold Mode>
+  watch releases(const void*, size_t,
+                 site) noexcept(May != (Mode == hold::pin ? event::releases_pin : event::releases_reference)) {
+    return {};
+  }
+  bool frozen(const void*, size_t, site) noexcept(May != event::frozen) { return true; }
+  template <class Layout>
+  void buries(const void*, const Layout&) noexcept(May != event::buries) {}
+};
+
+template <int N = 1>
+void no_observer_may_throw() {
+  if constexpr (N < static_cast<int>(event::number_of_events)) {
+    CAPTURE(N);
+    CHECK(!pinref::word_observer<observer<static_cast<event>(N)>>);
+    no_observer_may_throw<N + 1>();
   }
 }
 
@@ -93,7 +166,7 @@ enum class hook {
   dirty,
   set_dirty,
   clear_dirty,
-  idle_level,
+  resident,
   on_idle,
   immortal,
   longterm_pinnable,
@@ -102,12 +175,14 @@ enum class hook {
   free_page,
   share_count,
   sum,
-  mapcount
+  mapcount,
+  set_head,
+  set_nr_pages
 };
 
 template <hook May>
 struct page {
-  word<call::none> ref;
+  pinref::basic_ref<counter<call::none>> ref;
 };
 
 template <hook May>
@@ -136,7 +211,7 @@ struct pinref::page_traits<page<May>> {
   static bool dirty(page&) noexcept(May != hook::dirty) { return true; }
   static void set_dirty(page&) noexcept(May != hook::set_dirty) {}
   static bool clear_dirty(page&) noexcept(May != hook::clear_dirty) { return true; }
-  static size_t idle_level(page&) noexcept(May != hook::idle_level) { return 0; }
+  static bool resident(page&) noexcept(May != hook::resident) { return false; }
   static void on_idle(page&) noexcept(May != hook::on_idle) {}
   static bool immortal(page&) noexcept(May != hook::immortal) { return false; }
   static bool longterm_pinnable(page&) noexcept(May != hook::longterm_pinnable) { return true; }
@@ -145,6 +220,8 @@ struct pinref::page_traits<page<May>> {
   static void free_page(page&) noexcept(May != hook::free_page) {}
   static users<May> share_count(page&) noexcept(May != hook::share_count) { return {}; }
   static std::uint64_t mapcount(page&) noexcept(May != hook::mapcount) { return 1; }
+  static void set_head(page&, page&) noexcept(May != hook::set_head) {}
+  static void set_nr_pages(page&, size_t) noexcept(May != hook::set_nr_pages) {}
 };
 
 template <hook May>
@@ -157,9 +234,98 @@ struct pinref::page_traits<page_of_a_file<May>> {
 
 namespace {
 
-TEST_CASE("a word with a function that may throw is no reference_word") {
-  CHECK(pinref::reference_word<word<call::none>>);
-  no_word_may_throw();
+// A space, an object and a gate in one, all of whose functions but one are noexcept.
+enum class question {
+  none,
+  contains,
+  lookup,
+  recheck,
+  fault_in,
+  prefetch,
+  broken_mapping,
+  relocate,
+  fork_seq,
+  interrupted,
+  size,
+  find,
+  allocate,
+  unmap,
+  busy_in,
+  close,
+  open
+};
+
+template <question May>
+struct host {
+  using page = ::page<hook::none>;
+  using sync = pinref::std_sync;
+  static constexpr size_t page_size = 4096;
+
+  bool contains(std::uintptr_t, std::uintptr_t) noexcept(May != question::contains) { return true; }
+  pinref::mapping<page> lookup(std::uintptr_t, foll) noexcept(May != question::lookup) { return {}; }
+  bool recheck(std::uintptr_t, const pinref::mapping<page>&) noexcept(May != question::recheck) { return true; }
+  template <class Use>
+  gup_error fault_in(std::uintptr_t, foll, Use) noexcept(May != question::fault_in) {
+    return gup_error::not_mapped;
+  }
+  void prefetch(std::uintptr_t) noexcept(May != question::prefetch) {}
+  void broken_mapping(std::uintptr_t) noexcept(May != question::broken_mapping) {}
+  gup_error relocate(std::uintptr_t, size_t) noexcept(May != question::relocate) { return gup_error::none; }
+  auto& fork_seq() noexcept(May != question::fork_seq) { return seq; }
+  bool interrupted() noexcept(May != question::interrupted) { return false; }
+
+  std::uint64_t size() noexcept(May != question::size) { return 0; }
+  page* find(std::uint64_t) noexcept(May != question::find) { return nullptr; }
+  gup_error allocate(std::uint64_t) noexcept(May != question::allocate) { return gup_error::no_memory; }
+
+  void unmap(size_t, size_t) noexcept(May != question::unmap) {}
+  page* busy_in(size_t, size_t) noexcept(May != question::busy_in) { return nullptr; }
+
+  void close() noexcept(May != question::close) {}
+  void open() noexcept(May != question::open) {}
+
+  pinref::write_protect_seq<> seq;
+};
+
+TEST_CASE("a counter with a function that may throw is no reference_counter, and one without makes a reference_word") {
+  CHECK(pinref::reference_counter<counter<call::none>>);
+  CHECK(pinref::reference_word<pinref::basic_ref<counter<call::none>>>);
+  no_counter_may_throw();
+}
+
+TEST_CASE("an observer with a function that may throw is none") {
+  CHECK(pinref::word_observer<observer<event::none>>);
+  no_observer_may_throw();
+}
+
+TEST_CASE("a space, an object or a gate with a function that may throw is none") {
+  using good = host<question::none>;
+  CHECK(pinref::address_space<good>);
+  CHECK(pinref::prefetching_space<good>);
+  CHECK(pinref::diagnosing_space<good>);
+  CHECK(pinref::relocating_space<good>);
+  CHECK(pinref::forking_space<good>);
+  CHECK(pinref::interrupting_space<good>);
+  CHECK(pinref::page_object<good>);
+  CHECK(pinref::layout_object<good>);
+  CHECK(pinref::access_gate<good>);
+
+  CHECK(!pinref::address_space<host<question::contains>>);
+  CHECK(!pinref::address_space<host<question::lookup>>);
+  CHECK(!pinref::address_space<host<question::recheck>>);
+  CHECK(!pinref::address_space<host<question::fault_in>>);
+  CHECK(!pinref::prefetching_space<host<question::prefetch>>);
+  CHECK(!pinref::diagnosing_space<host<question::broken_mapping>>);
+  CHECK(!pinref::relocating_space<host<question::relocate>>);
+  CHECK(!pinref::forking_space<host<question::fork_seq>>);
+  CHECK(!pinref::interrupting_space<host<question::interrupted>>);
+  CHECK(!pinref::page_object<host<question::size>>);
+  CHECK(!pinref::page_object<host<question::find>>);
+  CHECK(!pinref::page_object<host<question::allocate>>);
+  CHECK(!pinref::layout_object<host<question::unmap>>);
+  CHECK(!pinref::layout_object<host<question::busy_in>>);
+  CHECK(!pinref::access_gate<host<question::close>>);
+  CHECK(!pinref::access_gate<host<question::open>>);
 }
 
 TEST_CASE("a page with a function that may throw has not its capability") {
@@ -179,6 +345,7 @@ TEST_CASE("a page with a function that may throw has not its capability") {
   CHECK(pinref::share_counted_page<good>);
   CHECK(pinref::mapcounted_page<good>);
   CHECK(pinref::longterm_page<page_of_a_file<hook::none>>);
+  CHECK(pinref::composable_page<good>);
 
   CHECK(!pinref::host_page<page<hook::ref>>);
   CHECK(!pinref::compound_page<page<hook::head>>);
@@ -193,7 +360,7 @@ TEST_CASE("a page with a function that may throw has not its capability") {
   CHECK(!pinref::dirty_page<page<hook::set_dirty>>);
   CHECK(!pinref::cleanable_page<page<hook::clear_dirty>>);
   CHECK(!pinref::cleanable_page<page<hook::set_dirty>>);
-  CHECK(!pinref::idle_page<page<hook::idle_level>>);
+  CHECK(!pinref::idle_page<page<hook::resident>>);
   CHECK(!pinref::idle_page<page<hook::on_idle>>);
   CHECK(!pinref::immortal_page<page<hook::immortal>>);
   CHECK(!pinref::longterm_page<page<hook::longterm_pinnable>>);
@@ -204,6 +371,8 @@ TEST_CASE("a page with a function that may throw has not its capability") {
   CHECK(!pinref::share_counted_page<page<hook::sum>>);
   CHECK(!pinref::mapcounted_page<page<hook::mapcount>>);
   CHECK(!pinref::longterm_page<page_of_a_file<hook::longterm_pinnable>>);
+  CHECK(!pinref::composable_page<page<hook::set_head>>);
+  CHECK(!pinref::composable_page<page<hook::set_nr_pages>>);
 }
 
 }  // namespace

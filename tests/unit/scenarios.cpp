@@ -23,7 +23,7 @@ using pages_of = std::vector<typename World::page*>;
 template <class World>
 typename World::layout held(std::size_t references, std::size_t pins) {
   using word = typename World::layout::word_type;
-  return World::layout::of(static_cast<word>(references), static_cast<word>(pins));
+  return World::layout::live(static_cast<word>(references), static_cast<word>(pins));
 }
 
 template <class Page>
@@ -39,7 +39,7 @@ auto state_of(Page& page) {
 }  // namespace
 
 TEST_CASE_TEMPLATE(
-    "A1.2 pages got by one thread and pinned by another are held by both, and dma_pinned follows the pin", World,
+    "A1.2: pages got by one thread and pinned by another are held by both, and dma_pinned follows the pin", World,
     ALL_WORLDS) {
   for (support::shape shape : support::all_shapes)
     for (bool pin_goes_first : {true, false}) {
@@ -69,12 +69,12 @@ TEST_CASE_TEMPLATE(
         for (auto* page : pinned) CHECK(pinref::page_dma_pinned(*page));
         CHECK(pinref::unpin_user_pages(pinned.data(), world.n).count == world.n);
       }
-      for (auto* page : got) CHECK(pinref::try_get_page(*page) == take_result::dead);
+      for (auto* page : got) CHECK(pinref::get_page_unless_zero(*page) == take_result::dead);
     }
 }
 
 TEST_CASE_TEMPLATE(
-    "A1.3 a brief remote pin, a write to the data and a dirty unpin: an observer sees pinned, then dirty", World,
+    "A1.3: a brief remote pin, a write to the data and a dirty unpin: an observer sees pinned, then dirty", World,
     ALL_WORLDS) {
   for (support::shape shape : support::all_shapes) {
     // Another party's space: the caller only names it.
@@ -92,7 +92,7 @@ TEST_CASE_TEMPLATE(
   }
 }
 
-TEST_CASE_TEMPLATE("A1.4 a metadata-only get is never pinned, below one bias of references", World, ALL_WORLDS) {
+TEST_CASE_TEMPLATE("A1.4: a metadata-only get is never pinned, below one bias of references", World, ALL_WORLDS) {
   for (support::shape shape : support::all_shapes) {
     World world(shape);
     pages_of<World> pages(1);
@@ -111,7 +111,7 @@ TEST_CASE_TEMPLATE("A1.4 a metadata-only get is never pinned, below one bias of 
   }
 }
 
-TEST_CASE_TEMPLATE("A1.6 a notifier-style get: invalidation drops it in the callback, and nothing stale is reached",
+TEST_CASE_TEMPLATE("A1.6: a notifier-style get: invalidation drops it in the callback, and nothing stale is reached",
                    World, ALL_WORLDS) {
   for (support::shape shape : support::all_shapes) {
     World world(shape);
@@ -123,15 +123,16 @@ TEST_CASE_TEMPLATE("A1.6 a notifier-style get: invalidation drops it in the call
       // The owner tells, the mirror lets go, and only then is the mapping taken away.
       CHECK(pinref::release_pages(&mirror[run.first], run.pages).count == run.pages);
       world.unmap(run.first);
-      CHECK(pinref::try_get_page(head) == take_result::dead);
+      CHECK(pinref::get_page_unless_zero(head) == take_result::dead);
     }
     CHECK(pinref::get_user_pages_fast(world.space(), world.start(), 1, foll::none, mirror.data()).reason ==
           gup_error::not_mapped);
   }
 }
 
-TEST_CASE_TEMPLATE("A2.1 a failure at the k-th page, for every k, leaves exactly what the result says, in its own mode",
-                   World, ALL_WORLDS) {
+TEST_CASE_TEMPLATE(
+    "A2.1: a failure at the k-th page, for every k, leaves exactly what the result says, in its own mode", World,
+    ALL_WORLDS) {
   using space_type = std::remove_reference_t<decltype(std::declval<World&>().space())>;
   for (support::shape shape : support::all_shapes)
     for (const auto& entry : support::entry_points<space_type>())
@@ -174,7 +175,7 @@ TEST_CASE_TEMPLATE("A2.1 a failure at the k-th page, for every k, leaves exactly
         }
 }
 
-TEST_CASE_TEMPLATE("A2.2 where a take cannot fail but does, every kind of page gives the same error", World,
+TEST_CASE_TEMPLATE("A2.2: where a take cannot fail but does, every kind of page gives the same error", World,
                    ALL_WORLDS) {
   using space_type = std::remove_reference_t<decltype(std::declval<World&>().space())>;
   for (support::shape shape : support::all_shapes)
@@ -187,11 +188,11 @@ TEST_CASE_TEMPLATE("A2.2 where a take cannot fail but does, every kind of page g
       CHECK(entry.call(world.space(), world.start(), world.n, foll::none, pages.data()) ==
             gup_result{0, gup_error::broken_mapping});
       CHECK(word_of(victim).snapshot() == typename World::layout{});
-      word_of(victim).reset();
+      word_of(victim).init();
     }
 }
 
-TEST_CASE_TEMPLATE("A2.6 a step over a compound page that does not fit is not held in part", World, ALL_WORLDS) {
+TEST_CASE_TEMPLATE("A2.6: a step over a compound page that does not fit is not held in part", World, ALL_WORLDS) {
   using space_type = std::remove_reference_t<decltype(std::declval<World&>().space())>;
   using word = typename World::layout::word_type;
   for (support::shape shape : {support::shape::compound, support::shape::mixed})
@@ -202,7 +203,8 @@ TEST_CASE_TEMPLATE("A2.6 a step over a compound page that does not fit is not he
       auto& head = pinref::compound_head(world.at(world.runs[before_it].first));
       // Room for one holder of the kind, not for all pages.
       const auto room = static_cast<word>(entry.pins ? support::pin_weight<typename World::layout>() : 1);
-      support::set_state(word_of(head), World::layout::of(static_cast<word>(World::layout::zones::max_holders - room)));
+      support::set_state(word_of(head),
+                         World::layout::live(static_cast<word>(World::layout::zones::max_holders - room)));
       const auto before = word_of(head).snapshot();
       pages_of<World> pages(world.n);
       CHECK(entry.call(world.space(), world.start(), world.n, foll::none, pages.data()) ==

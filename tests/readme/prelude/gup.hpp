@@ -1,0 +1,5 @@
+#pragma once
+
+#include "pages.hpp"
+
+using scene = page_scene;

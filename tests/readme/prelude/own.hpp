@@ -1,0 +1,7 @@
+#pragma once
+
+// For fragments whose names are their own.
+
+#include "common.hpp"
+
+using scene = empty_scene;

@@ -1,0 +1,7 @@
+#pragma once
+
+#include <thread>
+
+#include "words.hpp"
+
+using scene = word_scene;

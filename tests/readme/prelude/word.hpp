@@ -1,0 +1,5 @@
+#pragma once
+
+#include "words.hpp"
+
+using scene = word_scene;
