@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstddef>
 
-#include "pinref/ref/sync.hpp"
+#include "pinref/sync/std_sync.hpp"
 
 namespace bench {
 

@@ -355,7 +355,7 @@ void add_small(const std::string& workload, layout pages, extent of) {
   add_range<by_hand>(workload, "by_hand", pages, of);
   add_range<by_hand_flat>(workload, "by_hand_flat", pages, of);
   add_range<by_hand_linux>(workload, "linux_small", pages, of);
-  add_range<range<ref_of<pinref::split>>>(workload, "split", pages, of);
+  add_range<range<ref_of<pinref::split32>>>(workload, "split", pages, of);
   add_range<range<ref_of<pinref::bias32>>>(workload, "bias32", pages, of);
   add_range<range<ref_of<pinref::bias64>>>(workload, "bias64", pages, of);
 }
@@ -374,7 +374,7 @@ void add_benchmarks() {
     add_range<range_slow>(small, "bias64_slow", layout::in_order, {n});
 
     const std::string large = "range_2m_" + std::to_string(n);
-    add_range<range<ref_of<pinref::split>>>(large, "split", layout::huge, {n});
+    add_range<range<ref_of<pinref::split32>>>(large, "split", layout::huge, {n});
     add_range<range<ref_of<pinref::bias32>>>(large, "bias32", layout::huge, {n});
     add_range<range<ref_of<pinref::bias64>>>(large, "bias64", layout::huge, {n});
     add_range<range_by_run>(large, "bias64_by_run", layout::huge, {n});

@@ -13,8 +13,8 @@
 #include "pages.hpp"
 #include "pinref/ref/hot_ref.hpp"
 #include "pinref/ref/page_ref.hpp"
-#include "pinref/ref/split_ref.hpp"
 #include "pinref/word/bias_layout.hpp"
+#include "pinref/word/split_word.hpp"
 
 namespace bench {
 
@@ -100,10 +100,10 @@ struct word_of {
   BENCH_INLINE bool put() noexcept { return ref.put() == pinref::release_result::last; }
   BENCH_INLINE bool pin() noexcept { return ref.try_pin() == pinref::take_result::taken; }
   BENCH_INLINE bool unpin() noexcept { return ref.unpin() == pinref::release_result::last; }
-  BENCH_INLINE void revive() noexcept { ref.reset(); }
+  BENCH_INLINE void revive() noexcept { ref.init(); }
   BENCH_INLINE void place() noexcept {
     std::destroy_at(&ref);
-    std::construct_at(&ref, Layout::of(1));
+    std::construct_at(&ref, Layout::live(1));
   }
   BENCH_INLINE bool freeze() noexcept { return ref.freeze(1); }
   BENCH_INLINE void unfreeze() noexcept { ref.unfreeze(1); }
@@ -116,7 +116,7 @@ struct word_of {
   pinref::page_ref<Layout> ref;
 };
 
-using split = word_of<pinref::split>;
+using split = word_of<pinref::split32>;
 using bias32 = word_of<pinref::bias32>;
 using bias64 = word_of<pinref::bias64>;
 
@@ -138,7 +138,7 @@ struct hot {
   BENCH_INLINE bool pin() noexcept { return ref.try_pin() == pinref::take_result::taken; }
   BENCH_INLINE bool unpin() noexcept { return ref.unpin() == pinref::release_result::last; }
   void revive() noexcept {
-    ref.reset();
+    ref.init();
     if (!ref.make_hot(counts)) broken();
   }
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "heap_page.hpp"
@@ -27,13 +29,10 @@ struct fork_counts {
 class heap {
  public:
   heap(frames& from, std::size_t nr_pages) : frames_(from), entries_(nr_pages) {
-    for (entry& each : entries_) each.set(from.allocate(), true);
+    for (entry& each : entries_) each.map(must_have(frames_.allocate()), true);
   }
   heap(const heap&) = delete;
   heap& operator=(const heap&) = delete;
-  ~heap() {
-    for (entry& each : entries_) (void)pinref::put_page(*each.page());
-  }
 
   [[nodiscard]] std::size_t nr_pages() const noexcept { return entries_.size(); }
   [[nodiscard]] static std::uintptr_t address_of(std::size_t index) noexcept { return index * page_size; }
@@ -44,7 +43,7 @@ class heap {
   /// The program writes its half of a page.
   void write(std::size_t index, std::uint64_t version) {
     const std::lock_guard guard{mutex_};
-    make_writable(entries_[index]);
+    if (!make_writable(entries_[index])) throw std::runtime_error(out_of_pages);
     fill(page_of(index).content->program, index, version);
   }
 
@@ -53,17 +52,16 @@ class heap {
     const std::lock_guard guard{mutex_};
     std::unique_ptr<heap> child{new heap(frames_)};
     child->entries_ = std::vector<entry>(entries_.size());
-    seq_.begin();
+    const forking now{seq_};
     for (std::size_t i = 0; i != entries_.size(); ++i) {
       heap_page& mine = page_of(i);
-      heap_page* childs = &mine;
+      page_ptr childs;
       const pinref::fork_result result =
-          pinref::fork_page(mine, entries_[i], some_pins, [&](heap_page& pinned) { childs = &copy_of(pinned); });
-      if (result == pinref::fork_result::shared) (void)pinref::get_page(mine);  // mapped, so it cannot be refused
+          pinref::fork_page(mine, entries_[i], some_pins, [&](heap_page& pinned) { childs = copy_of(pinned); });
+      if (result == pinref::fork_result::shared) childs = page_ptr::get_page(mine);
       ++(result == pinref::fork_result::shared ? counts_.shared : counts_.copied_pinned);
-      child->entries_[i].set(*childs, false);
+      child->entries_[i].map(must_have(std::move(childs)), false);
     }
-    seq_.end();
     return child;
   }
 
@@ -85,25 +83,34 @@ class heap {
   [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     const std::lock_guard guard{mutex_};
     entry& at = entries_[address / page_size];
-    if (has(flags, pinref::foll::write)) make_writable(at);
+    if (has(flags, pinref::foll::write) && !make_writable(at)) return pinref::gup_error::no_memory;
     return use(at.mapping(flags));
   }
   [[nodiscard]] pinref::write_protect_seq<>& fork_seq() noexcept { return seq_; }
 
  private:
-  /// A page, and in the lowest bit whether it may be written to.
+  static constexpr const char* out_of_pages = "out of pages";
+  static constexpr std::size_t some_pins = 1;  // there are always devices here, so each page is asked
+
+  /// A page, of which it has a reference, and in the lowest bit whether it may be written to.
   class entry {
    public:
-    [[nodiscard]] heap_page* page() const noexcept {
-      return reinterpret_cast<heap_page*>(word_.load(std::memory_order_acquire) & ~write_bit);
-    }
-    void set(heap_page& to, bool may_write) noexcept {
-      word_.store(reinterpret_cast<std::uintptr_t>(&to) | (may_write ? write_bit : 0), std::memory_order_release);
+    entry() = default;
+    entry(const entry&) = delete;
+    entry& operator=(const entry&) = delete;
+    ~entry() { map({}, false); }
+
+    [[nodiscard]] heap_page* page() const noexcept { return page_in(word_.load(std::memory_order_acquire)); }
+    /// The page that was here before is let go.
+    void map(page_ptr to, bool may_write) noexcept {
+      const auto word = reinterpret_cast<std::uintptr_t>(to.detach()) | (may_write ? write_bit : 0);
+      const std::uintptr_t old = word_.exchange(word, std::memory_order_acq_rel);
+      if (heap_page* const was = page_in(old)) page_ptr::adopt(*was).reset();
     }
     [[nodiscard]] pinref::mapping<heap_page> mapping(pinref::foll flags) const noexcept {
       const std::uintptr_t word = word_.load(std::memory_order_acquire);
       if (has(flags, pinref::foll::write) && (word & write_bit) == 0) return {};
-      return {reinterpret_cast<heap_page*>(word & ~write_bit), word};
+      return {page_in(word), word};
     }
     [[nodiscard]] bool unchanged_since(const pinref::mapping<heap_page>& seen) const noexcept {
       return word_.load(std::memory_order_relaxed) == seen.token;
@@ -116,29 +123,50 @@ class heap {
 
    private:
     static constexpr std::uintptr_t write_bit = 1;
+    [[nodiscard]] static heap_page* page_in(std::uintptr_t word) noexcept {
+      return reinterpret_cast<heap_page*>(word & ~write_bit);
+    }
+
     std::atomic<std::uintptr_t> word_{0};
   };
 
-  static constexpr std::size_t some_pins = 1;  // there are always devices here, so each page is asked
+  /// Keeps lockless pins out while it is there.
+  struct forking {
+    explicit forking(pinref::write_protect_seq<>& of) noexcept : seq(of) { seq.write_begin(); }
+    forking(const forking&) = delete;
+    forking& operator=(const forking&) = delete;
+    ~forking() { seq.write_end(); }
+    pinref::write_protect_seq<>& seq;
+  };
 
   explicit heap(frames& from) : frames_(from) {}
 
-  // A page that is shared, or was, is copied for this heap. One that is its own stays, whoever else holds it.
-  void make_writable(entry& at) {
+  [[nodiscard]] static page_ptr must_have(page_ptr page) {
+    if (!page) throw std::runtime_error(out_of_pages);
+    return page;
+  }
+
+  // A page that is shared, or was, is copied for this heap. One that is its own stays, whoever else holds it. False if
+  // there is no page for the copy.
+  [[nodiscard]] bool make_writable(entry& at) noexcept {
     heap_page& old = *at.page();
     if (pinref::can_reuse<pinref::reuse_rule::exclusive_mark>(old)) {
       at.make_writable();
-      return;
+      return true;
     }
-    at.set(copy_of(old), true);
-    (void)pinref::put_page(old);
+    page_ptr copy = copy_of(old);
+    if (!copy) return false;
+    at.map(std::move(copy), true);
     ++counts_.copied_at_write;
+    return true;
   }
 
-  [[nodiscard]] heap_page& copy_of(const heap_page& from) {
-    heap_page& copy = frames_.allocate();
-    copy_under_device(copy.content->program, from.content->program);
-    copy_under_device(copy.content->device, from.content->device);
+  [[nodiscard]] page_ptr copy_of(const heap_page& from) noexcept {
+    page_ptr copy = frames_.allocate();
+    if (copy) {
+      copy_under_device(copy->content->program, from.content->program);
+      copy_under_device(copy->content->device, from.content->device);
+    }
     return copy;
   }
 
@@ -148,5 +176,6 @@ class heap {
   pinref::write_protect_seq<> seq_;
   fork_counts counts_;
 };
+static_assert(pinref::address_space<heap> && pinref::forking_space<heap>);
 
 }  // namespace examples::snapshot

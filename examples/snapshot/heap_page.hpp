@@ -1,12 +1,11 @@
 #pragma once
 
-// The heap's own page descriptor, and what it takes to tell pinref about it.
+// The heap's own page descriptor. Its members tell pinref about it.
 
 #include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <vector>
 
 #include "pinref/pinref.hpp"
@@ -23,17 +22,29 @@ struct halves {
 };
 
 struct heap_page {
-  pinref::page_ref<> ref;
-  std::atomic<bool> exclusive{false};  // mapped by one heap only
   halves* content = nullptr;
   frames* home = nullptr;
+
+  // As pinref asks for them.
+  pinref::page_ref<> ref;
+  void free_page() noexcept;
+  /// Mapped by one heap only?
+  [[nodiscard]] bool exclusive() const noexcept { return exclusive_.load(std::memory_order_relaxed); }
+  void set_exclusive(bool mark) noexcept { exclusive_.store(mark, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> exclusive_{false};
 };
+static_assert(pinref::freeable_page<heap_page> && pinref::exclusive_page<heap_page>);
+
+using page_ptr = pinref::page_ptr<heap_page>;
 
 /// Pages, and those of them that are free.
 class frames {
  public:
   explicit frames(std::size_t nr_pages)
       : pages_(std::make_unique<heap_page[]>(nr_pages)), contents_(std::make_unique<halves[]>(nr_pages)) {
+    free_.reserve(nr_pages);
     for (std::size_t i = 0; i != nr_pages; ++i) {
       pages_[i].content = &contents_[i];
       pages_[i].home = this;
@@ -41,17 +52,17 @@ class frames {
     }
   }
 
-  /// With one reference, for one heap.
-  [[nodiscard]] heap_page& allocate() {
+  /// A page of one heap's own, or none if all are in use.
+  [[nodiscard]] page_ptr allocate() noexcept {
     const std::lock_guard guard{mutex_};
-    if (free_.empty()) throw std::runtime_error("out of pages");
-    heap_page* const page = free_.back();
+    if (free_.empty()) return {};
+    heap_page& page = *free_.back();
     free_.pop_back();
-    page->exclusive.store(true, std::memory_order_relaxed);
-    page->ref.reset();
-    return *page;
+    page.set_exclusive(true);
+    page.ref.init();
+    return page_ptr::adopt(page);
   }
-  void free(heap_page& page) {
+  void free(heap_page& page) noexcept {
     const std::lock_guard guard{mutex_};
     free_.push_back(&page);
   }
@@ -67,14 +78,8 @@ class frames {
   std::vector<heap_page*> free_;
 };
 
+inline void heap_page::free_page() noexcept {
+  home->free(*this);
+}
+
 }  // namespace examples::snapshot
-
-template <>
-struct pinref::page_traits<examples::snapshot::heap_page> {
-  using page = examples::snapshot::heap_page;
-
-  static auto& ref(page& p) noexcept { return p.ref; }
-  static void free_page(page& p) noexcept { p.home->free(p); }
-  static bool exclusive(page& p) noexcept { return p.exclusive.load(std::memory_order_relaxed); }
-  static void set_exclusive(page& p, bool mark) noexcept { p.exclusive.store(mark, std::memory_order_relaxed); }
-};

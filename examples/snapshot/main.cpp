@@ -10,7 +10,6 @@
 //
 // Exit code: 0 all verified, 1 data was lost, 2 wrong usage or failed I/O, 77 this machine cannot run it.
 
-#include <chrono>
 #include <cinttypes>
 #include <cstddef>
 #include <cstdint>
@@ -25,12 +24,11 @@
 #include "support/block.hpp"
 #include "support/command_line.hpp"
 #include "support/device.hpp"
+#include "support/held_pages.hpp"
 #include "users.hpp"
 
 namespace examples::snapshot {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr std::size_t nr_pages = 64;
 constexpr int nr_snapshots = 25;
@@ -53,7 +51,7 @@ std::string find_fault_of(const heap& snapshot) {
 }
 
 int main_job(const command_line& chosen) {
-  const bool pins = !chosen.has("--no-pins");
+  const keep how = chosen.has("--no-pins") ? keep::referenced : keep::pinned;
   constexpr std::uint32_t device_pages = registered_device::nr_pages + passing_device::nr_pages;
   const source from{chosen.directory(), device_pages, 3};
 
@@ -62,8 +60,8 @@ int main_job(const command_line& chosen) {
   frames pages{nr_frames};
   heap parent{pages, nr_pages};
   program writer{parent};
-  registered_device registered{parent, from, pins};
-  passing_device passing{parent, from, pins};
+  registered_device registered{parent, from, how};
+  passing_device passing{parent, from, how};
 
   std::string snapshot_fault;
   {
@@ -73,8 +71,7 @@ int main_job(const command_line& chosen) {
     for (int i = 0; i != nr_snapshots && snapshot_fault.empty(); ++i) {
       const std::unique_ptr<heap> child = parent.fork();
       // What happens to the heap from now on must not show.
-      for (const std::uint64_t before = writer.versions(); writer.versions() < before + 2;)
-        std::this_thread::sleep_for(20us);
+      writer.versions().wait_for(writer.versions().value() + 2);
       snapshot_fault = find_fault_of(*child);
     }
   }
@@ -84,7 +81,7 @@ int main_job(const command_line& chosen) {
   const fork_counts& counts = parent.counts();
   std::printf("%d snapshots of a heap of %zu pages, two devices writing to it by %s, in %s\n", nr_snapshots, nr_pages,
               registered.engine_name(), from.file().directory().c_str());
-  std::printf("  versions written %" PRIu64 ", deliveries %" PRIu64 "\n", writer.versions(),
+  std::printf("  versions written %" PRIu64 ", deliveries %" PRIu64 "\n", writer.versions().value(),
               registered.deliveries() + passing.deliveries());
   std::printf("  pages shared %" PRIu64 ", copied for the snapshot %" PRIu64 ", copied for the heap %" PRIu64 "\n",
               counts.shared, counts.copied_pinned, counts.copied_at_write);

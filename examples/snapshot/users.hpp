@@ -2,8 +2,6 @@
 
 // Who writes to the heap all the time: the program, and two devices.
 
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,31 +12,25 @@
 #include "pinref/pinref.hpp"
 #include "support/block.hpp"
 #include "support/device.hpp"
+#include "support/held_pages.hpp"
+#include "support/tally.hpp"
 
 namespace examples::snapshot {
 
-/// Some pages of the heap that a device may write to. Without pins: held by plain references.
+/// Some pages of the heap that a device may write to while they are held.
 template <std::size_t N>
 class window {
  public:
-  window(heap& of, std::size_t first, const source& from, bool pins)
-      : heap_(of), first_(first), device_(from), pins_(pins) {}
+  window(heap& of, std::size_t first, const source& from, keep how)
+      : heap_(of), first_(first), device_(from), how_(how) {}
 
   void hold() {
-    const std::uintptr_t start = heap::address_of(first_);
-    const pinref::gup_result done =
-        pins_ ? pinref::pin_user_pages_fast(heap_, start, N, pinref::foll::write, pages_.data())
-              : pinref::get_user_pages_fast(heap_, start, N, pinref::foll::write, pages_.data());
-    if (!done.ok()) std::abort();  // the heap has all its pages
+    if (!pages_.take(heap_, heap::address_of(first_), pinref::foll::none, how_))
+      std::abort();  // the heap has all pages
   }
-  void release() {
-    if (pins_)
-      (void)pinref::unpin_user_pages(pages_.data(), N);
-    else
-      (void)pinref::release_pages(pages_.data(), N);
-  }
+  void release() noexcept { pages_.reset(); }
   void deliver(std::uint32_t version) {
-    for (std::size_t i = 0; i != N; ++i) device_.start(number_of(i), version, pages_[i]->content->device);
+    for (std::size_t i = 0; i != N; ++i) device_.start(number_of(i), version, pages_[i].content->device);
     device_.finish();
     ++deliveries_;
   }
@@ -58,8 +50,8 @@ class window {
   heap& heap_;
   std::size_t first_;
   device device_;
-  bool pins_;
-  std::array<heap_page*, N> pages_{};
+  keep how_;
+  held_pages<heap, N> pages_;
   std::uint64_t deliveries_ = 0;
 };
 
@@ -68,7 +60,7 @@ class registered_device {
  public:
   static constexpr std::size_t nr_pages = 8;
 
-  registered_device(heap& of, const source& from, bool pins) : pages_(of, 0, from, pins) { pages_.hold(); }
+  registered_device(heap& of, const source& from, keep how) : pages_(of, 0, from, how) { pages_.hold(); }
 
   void run(const std::stop_token& stop) {
     for (std::uint32_t i = 0; !stop.stop_requested(); ++i) pages_.deliver(1 + i % 2);
@@ -93,7 +85,7 @@ class passing_device {
  public:
   static constexpr std::size_t nr_pages = 4;
 
-  passing_device(heap& of, const source& from, bool pins) : pages_(of, registered_device::nr_pages, from, pins) {}
+  passing_device(heap& of, const source& from, keep how) : pages_(of, registered_device::nr_pages, from, how) {}
 
   void run(const std::stop_token& stop) {
     for (std::uint32_t i = 0; !stop.stop_requested() && fault_.empty(); ++i) {
@@ -121,16 +113,16 @@ class program {
     while (!stop.stop_requested()) write_all();
   }
   /// Versions written to all pages.
-  [[nodiscard]] std::uint64_t versions() const noexcept { return version_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const tally& versions() const noexcept { return versions_; }
 
  private:
   void write_all() {
-    for (std::size_t i = 0; i != heap_.nr_pages(); ++i) heap_.write(i, versions() + 1);
-    version_.fetch_add(1, std::memory_order_relaxed);
+    for (std::size_t i = 0; i != heap_.nr_pages(); ++i) heap_.write(i, versions_.value() + 1);
+    versions_.advance();
   }
 
   heap& heap_;
-  std::atomic<std::uint64_t> version_{0};
+  tally versions_;
 };
 
 }  // namespace examples::snapshot

@@ -11,6 +11,7 @@
 
 #include "pinref/pinref.hpp"
 #include "storage.hpp"
+#include "support/tally.hpp"
 
 namespace examples::truncate {
 
@@ -40,7 +41,7 @@ class file {
   [[nodiscard]] pinref::gup_error fault_in(std::uintptr_t address, pinref::foll flags, Use use) noexcept {
     const bool nofault = has(flags, pinref::foll::nofault);
     std::unique_lock guard{mutex_};
-    while (gated_ && !gate_.open()) {
+    while (gated_ && !gate_.is_open()) {
       if (nofault) return pinref::gup_error::would_block;
       guard.unlock();
       (void)gate_.wait_until_open();
@@ -49,7 +50,8 @@ class file {
     slot& at = slots_[address / page_size];
     if (at.owned == nullptr) {
       if (nofault) return pinref::gup_error::not_mapped;
-      at.owned = &storage_.allocate();
+      at.owned = storage_.allocate();
+      if (at.owned == nullptr) return pinref::gup_error::no_memory;
     }
     at.mapped.store(at.owned, std::memory_order_release);
     return use(pinref::mapping<page>{at.owned});
@@ -59,21 +61,21 @@ class file {
 
   [[nodiscard]] pinref::layout_gate<>& gate() noexcept { return gate_; }
 
-  void unmap(std::size_t first, std::size_t last) {
+  void unmap(std::size_t first, std::size_t last) noexcept {
     const std::lock_guard guard{mutex_};
     for (std::size_t i = first; i <= last; ++i) slots_[i].mapped.store(nullptr, std::memory_order_relaxed);
   }
-  [[nodiscard]] page* busy_in(std::size_t first, std::size_t last) {
+  [[nodiscard]] page* busy_in(std::size_t first, std::size_t last) noexcept {
     const std::lock_guard guard{mutex_};
     for (std::size_t i = first; i <= last; ++i) {
       if (slots_[i].owned == nullptr || pinref::page_idle(*slots_[i].owned)) continue;
-      found_busy_.fetch_add(1, std::memory_order_relaxed);
+      found_busy_.advance();
       return slots_[i].owned;
     }
     return nullptr;
   }
   /// How often that found a block somebody had to wait for.
-  [[nodiscard]] std::uint64_t found_busy() const noexcept { return found_busy_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const tally& found_busy() const noexcept { return found_busy_; }
 
   /// Gives the blocks up. Precondition: the layout is broken, and the gate not open again.
   [[nodiscard]] std::vector<page*> take_away(std::size_t first, std::size_t last) {
@@ -97,7 +99,8 @@ class file {
   std::mutex mutex_;
   std::vector<slot> slots_;
   pinref::layout_gate<> gate_;
-  std::atomic<std::uint64_t> found_busy_{0};
+  tally found_busy_;
 };
+static_assert(pinref::address_space<file> && pinref::layout_object<file>);
 
 }  // namespace examples::truncate

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cinttypes>
 #include <cstddef>
@@ -36,8 +35,6 @@
 
 namespace examples::truncate {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr std::size_t nr_streams = 3;
 constexpr std::size_t nr_blocks = nr_streams * stream::width + 1;  // one for the slow device
@@ -80,41 +77,41 @@ class scene {
 
   [[nodiscard]] std::uint64_t deliveries() const {
     std::uint64_t sum = 0;
-    for (const auto& each : streams_) sum += each->rounds();
+    for (const auto& each : streams_) sum += each->rounds().value();
     return sum;
   }
   [[nodiscard]] const char* engine_name() const noexcept { return slow_device_.engine_name(); }
 
  private:
   void truncate_once(report& so_far) {
-    const std::uint64_t busy_before = file_.found_busy();
+    const std::uint64_t busy_before = file_.found_busy().value();
     std::latch held{1};
-    std::atomic<bool> passed{false};
-    // A delivery that is slow enough for the truncate: it arrives when that has found it, or has passed it by.
-    std::jthread slow{[&] {
+    // A delivery that is slow enough for the truncate: it arrives when that has found it, or, asked to stop waiting,
+    // when it has passed it by.
+    std::jthread slow{[&](const std::stop_token& passed) {
       if (!slow_.take(pinref::foll::none)) std::abort();
       held.count_down();
-      while (file_.found_busy() == busy_before && !passed) std::this_thread::sleep_for(20us);
+      file_.found_busy().wait_for(busy_before + 1, passed);
       slow_.fill_by(slow_device_, 1);
-      slow_.release();
+      slow_.let_go();
     }};
     held.wait();
 
     std::vector<storage_page*> taken;
     const auto start = std::chrono::steady_clock::now();
     patience_.begin();
-    const pinref::break_result result = pinref::break_layout(
-        file_, file_.gate(), 0, nr_blocks - 1, [&] { taken = file_.take_away(0, nr_blocks - 1); },
-        pinref::deadline::never(), patience_.over);
+    const pinref::break_result result =
+        pinref::break_layout(file_, file_.gate(), 0, nr_blocks - 1, [&] { taken = file_.take_away(0, nr_blocks - 1); },
+                             {.stop = &patience_.over});
     patience_.end();
     so_far.longest = std::max(so_far.longest, std::chrono::steady_clock::now() - start);
-    so_far.most_found_busy = std::max(so_far.most_found_busy, file_.found_busy() - busy_before);
+    so_far.most_found_busy = std::max(so_far.most_found_busy, file_.found_busy().value() - busy_before);
     so_far.starved = result != pinref::break_result::broken || so_far.most_found_busy > most_waits;
     if (so_far.starved) return;
 
     ++so_far.truncates;
     for (std::uint32_t i = 0; i != taken.size(); ++i) fill(*taken[i]->content, others + i, so_far.truncates);
-    passed = true;
+    slow.request_stop();
     slow.join();
     wait_for_a_round();
     for (std::uint32_t i = 0; i != taken.size() && so_far.fault.empty(); ++i)
@@ -124,8 +121,7 @@ class scene {
 
   // Whatever was on its way to a block has arrived then.
   void wait_for_a_round() {
-    for (const auto& each : streams_)
-      for (const std::uint64_t before = each->rounds(); each->rounds() < before + 2;) std::this_thread::sleep_for(20us);
+    for (const auto& each : streams_) each->rounds().wait_for(each->rounds().value() + 2);
   }
 
   storage storage_{3 * nr_blocks};

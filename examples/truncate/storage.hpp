@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <vector>
 
 #include "pinref/pinref.hpp"
@@ -29,10 +28,12 @@ struct pinref::page_traits<examples::truncate::storage_page> {
 
   static auto& ref(page& p) noexcept { return p.ref; }
   // The storage keeps a reference of its own as long as it exists. Who is left with that one is idle; nothing is freed.
-  static std::size_t idle_level(page&) noexcept { return 1; }
+  static bool resident(page&) noexcept { return true; }
   static void on_idle(page&) noexcept {}
   static void free_page(page&) noexcept { std::abort(); }
 };
+static_assert(pinref::idle_page<examples::truncate::storage_page>);
+static_assert(pinref::freeable_page<examples::truncate::storage_page>);
 
 namespace examples::truncate {
 
@@ -45,7 +46,7 @@ class storage {
         blocks_(std::make_unique<block[]>(nr_blocks)) {
     for (std::size_t i = 0; i != nr_blocks; ++i) {
       pages_[i].content = &blocks_[i];
-      pages_[i].ref.reset();
+      pages_[i].ref.init();
       unused_.push_back(&pages_[i]);
     }
   }
@@ -56,12 +57,13 @@ class storage {
                        [](storage_page& each) { return !pinref::page_idle(each); });
   }
 
-  [[nodiscard]] storage_page& allocate() {
+  /// Null if the storage is full.
+  [[nodiscard]] storage_page* allocate() noexcept {
     const std::lock_guard guard{mutex_};
-    if (unused_.empty()) throw std::runtime_error("the storage is full");
+    if (unused_.empty()) return nullptr;
     storage_page* const page = unused_.back();
     unused_.pop_back();
-    return *page;
+    return page;
   }
   /// Precondition: the page is idle.
   void free(storage_page& page) {

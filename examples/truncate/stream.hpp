@@ -13,6 +13,8 @@
 #include "file.hpp"
 #include "pinref/pinref.hpp"
 #include "support/device.hpp"
+#include "support/held_pages.hpp"
+#include "support/tally.hpp"
 
 namespace examples::truncate {
 
@@ -20,31 +22,23 @@ namespace examples::truncate {
 template <std::size_t Width>
 class grip {
  public:
-  grip(file& of, std::size_t first, bool pins) noexcept : file_(of), first_(first), pins_(pins) {}
+  grip(file& of, std::size_t first, bool pins) noexcept
+      : file_(of), first_(first), how_(pins ? keep::pinned : keep::looked_up) {}
 
   /// False if `flags` refuse to wait and the blocks are not there now.
-  [[nodiscard]] bool take(pinref::foll flags) {
-    flags = flags | pinref::foll::write | pinref::foll::all;
-    const std::uintptr_t start = file::address_of(first_);
-    if (pins_) return pinref::pin_user_pages_fast(file_, start, Width, flags, pages_.data()).ok();
-    const bool found = pinref::get_user_pages_fast(file_, start, Width, flags, pages_.data()).ok();
-    if (found) (void)pinref::release_pages(pages_.data(), Width);
-    return found;
-  }
-  void release() {
-    if (pins_) (void)pinref::unpin_user_pages(pages_.data(), Width);
-  }
+  [[nodiscard]] bool take(pinref::foll flags) { return blocks_.take(file_, file::address_of(first_), flags, how_); }
+  void let_go() noexcept { blocks_.reset(); }
   void fill_by(device& writer, std::uint32_t version) {
     for (std::size_t i = 0; i != Width; ++i)
-      writer.start(static_cast<std::uint32_t>(first_ + i), version, *pages_[i]->content);
+      writer.start(static_cast<std::uint32_t>(first_ + i), version, *blocks_[i].content);
     writer.finish();
   }
 
  private:
   file& file_;
   std::size_t first_;
-  bool pins_;
-  std::array<storage_page*, Width> pages_{};
+  keep how_;
+  held_pages<file, Width> blocks_;
 };
 
 /// How many deliveries may begin while one truncate waits for those before it. When there are more, the truncate is
@@ -75,30 +69,28 @@ class stream {
   static constexpr std::size_t most_held = 2 * width;
 
   stream(file& into, std::size_t first, const source& from, bool pins, patience& truncates)
-      : device_(from), grips_{grip<width>{into, first, pins}, grip<width>{into, first, pins}}, truncates_(truncates) {}
+      : device_(from), one_(into, first, pins), other_(into, first, pins), truncates_(truncates) {}
 
   void run(const std::stop_token& stop) {
-    grip<width>* now = &grips_[0];
-    grip<width>* next = &grips_[1];
+    grip<width>* now = &one_;
+    grip<width>* next = &other_;
     take_waiting(*now);
     while (!stop.stop_requested()) {
       // A truncate waits for whoever holds a pin. So nobody waits for the truncate with a pin in his hand.
-      const bool overlapping = next->take(pinref::foll::nofault);
-      if (!overlapping) {
-        now->release();
+      if (!next->take(pinref::foll::nofault)) {
+        now->let_go();
         take_waiting(*next);
       }
       truncates_.count();
-      next->fill_by(device_, 1 + static_cast<std::uint32_t>(rounds() % 2));
-      if (overlapping) now->release();
+      next->fill_by(device_, 1 + static_cast<std::uint32_t>(rounds_.value() % 2));
+      now->let_go();
       std::swap(now, next);
-      rounds_.fetch_add(1, std::memory_order_release);
+      rounds_.advance();
     }
-    now->release();
+    now->let_go();
   }
 
-  [[nodiscard]] std::uint64_t rounds() const noexcept { return rounds_.load(std::memory_order_acquire); }
-  [[nodiscard]] const char* engine_name() const noexcept { return device_.engine_name(); }
+  [[nodiscard]] const tally& rounds() const noexcept { return rounds_; }
 
  private:
   static void take_waiting(grip<width>& one) {
@@ -106,9 +98,10 @@ class stream {
   }
 
   device device_;
-  std::array<grip<width>, 2> grips_;
+  grip<width> one_;
+  grip<width> other_;
   patience& truncates_;
-  std::atomic<std::uint64_t> rounds_{0};
+  tally rounds_;
 };
 
 }  // namespace examples::truncate

@@ -31,7 +31,8 @@ namespace examples::buffer_pool {
   return totals;
 }
 
-/// The same, once the kernel has dropped the pins of what it has completed: that may take it some milliseconds.
+/// The same, once the kernel has dropped the pins of what it has completed: that may take it some milliseconds, and
+/// nothing tells when.
 [[nodiscard]] inline std::optional<pinref::pin_totals> settled_kernel_pins() {
   auto totals = kernel_pins();
   for (int i = 0; i != 20 && totals && totals->acquired != totals->released; ++i) {

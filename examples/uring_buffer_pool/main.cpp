@@ -54,12 +54,11 @@ void run(pool& blocks, std::uint64_t seconds_wanted) {
   progress bar{"running"};
   const load everybody{blocks};
   const auto start = std::chrono::steady_clock::now();
-  for (std::uint64_t seconds = 0; seconds < seconds_wanted || blocks.stats.given_up < given_up_at_least;) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
-    const auto passed = std::chrono::steady_clock::now() - start;
-    seconds = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(passed).count());
-    bar.show(seconds, seconds_wanted, "seconds");
+  for (std::uint64_t second = 1; second <= seconds_wanted; ++second) {
+    std::this_thread::sleep_until(start + std::chrono::seconds{second});
+    bar.show(second, seconds_wanted, "seconds");
   }
+  blocks.stats.given_up.wait_for(given_up_at_least);
 }
 
 /// Writes everything back and empties the pool; whatever stays behind is held by somebody who should not.
@@ -157,7 +156,7 @@ int main_job(const options& chosen) {
   row("overwrites", stats.overwrites);
   row("blocks read", stats.reads);
   row("blocks written back", stats.writes);
-  row("reads given up by their caller", stats.given_up);
+  row("reads given up by their caller", stats.given_up.value());
   row("  frame kept by its pin", stats.given_up_pinned, "till the completion");
   row("evictions tried", stats.evicted + stats.refused_pinned + stats.refused_referenced + stats.refused_dirty);
   row("  done", stats.evicted);

@@ -5,7 +5,7 @@
 // A slot per block names its frame and owns one reference to it. Readers add references of their own; a transfer adds a
 // pin, from before it is submitted until its completion. So one word per frame answers every question asked here:
 //
-//   evict       frozen at two references, the slot's and the evictor's: no reader, no transfer. Then, if clean, free.
+//   evict       claimed at two references, the slot's and the evictor's: no reader, no transfer. If clean, freed.
 //   write back  clean it, pin it, write it. Readers go on.
 //   update      not while it is pinned: the disk would get half of it.
 //
@@ -15,7 +15,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <thread>
+#include <mutex>
+#include <stop_token>
+#include <utility>
 #include <vector>
 
 #include "pinref/host/frame_arena.hpp"
@@ -24,8 +26,11 @@
 #include "statistics.hpp"
 #include "support/block.hpp"
 #include "support/engine.hpp"
+#include "support/tally.hpp"
 
 namespace examples::buffer_pool {
+
+using namespace std::chrono_literals;
 
 /// The pins of the whole program.
 inline constinit pinref::pin_accounts<> all_pins;
@@ -36,6 +41,8 @@ struct find_all_pins {
 using reference_word = pinref::accounted_ref<pinref::page_ref<>, find_all_pins>;
 using frame_arena = pinref::basic_frame_arena<reference_word>;
 using frame = frame_arena::frame;
+using frame_ptr = pinref::page_ptr<frame>;
+using frame_pin = pinref::page_pin<frame>;
 
 enum class eviction : unsigned char { done, absent, pinned, referenced, dirty };
 
@@ -58,85 +65,77 @@ class pool {
   [[nodiscard]] bool resident(std::uint32_t number) const noexcept {
     return slots_[number].load(std::memory_order_relaxed) != empty;
   }
-  [[nodiscard]] bool short_of_frames() const noexcept { return frames_.nr_free() < frames_.nr_frames() / 16; }
 
-  /// A reference to the frame of a block. On a miss the read is under way and the frame not ready yet.
-  [[nodiscard]] frame& hold(std::uint32_t number) {
+  /// A reference to the frame of a block. On a miss the read is under way and the frame not ready yet. Whoever does not
+  /// want to wait for the read may let go at any time.
+  [[nodiscard]] frame_ptr hold(std::uint32_t number) {
     for (;;) {
-      if (frame* const found = find(number)) {
+      if (frame_ptr found = find(number)) {
         info_of(*found).used.store(true, std::memory_order_relaxed);
-        return *found;
+        return found;
       }
-      frame& fresh = allocate();
-      (void)pinref::get_page(fresh);  // the caller's, beside the slot's
-      pin(fresh);
+      frame_ptr fresh = allocate();
+      info_of(*fresh).under_way = pin(*fresh);
       if (publish(number, fresh)) {
         ++stats.reads;
-        disk_->submit(transfer_of(direction::read, number, fresh));
+        disk_->submit(transfer_of(direction::read, number, *fresh));
         return fresh;
       }
-      unpin(fresh);
-      (void)pinref::put_page(fresh, 2);
+      info_of(*fresh).under_way.reset();
+      give_back(std::move(fresh));
     }
   }
 
-  [[nodiscard]] bool ready(frame& held) const noexcept {
+  [[nodiscard]] bool ready(const frame& held) const noexcept {
     return info_of(held).ready.load(std::memory_order_acquire) != 0;
   }
-  void wait_ready(frame& held) const noexcept { info_of(held).ready.wait(0, std::memory_order_acquire); }
+  void wait_ready(const frame& held) const noexcept { info_of(held).ready.wait(0, std::memory_order_acquire); }
 
   /// Looks at a block that is held and ready.
   void visit(frame& held, std::uint32_t number) {
-    held.lock();
+    const std::lock_guard guard{held};
     faults.add(find_fault(content(held), number, version_of(number)));
-    held.unlock();
     ++stats.visits;
   }
 
-  /// Gives a block that is held and ready its next version.
+  /// Gives a block that is held and ready its next version. Nothing is done if the disk keeps it for too long.
   void update(frame& held, std::uint32_t number) {
-    held.lock();
-    if (pinref::page_dma_pinned(held)) {
-      ++stats.updates_waited;
-      do {
-        held.unlock();
-        std::this_thread::sleep_for(std::chrono::microseconds{20});
-        held.lock();
-      } while (pinref::page_dma_pinned(held));
+    std::unique_lock guard{held};
+    if (pinref::page_dma_pinned(held)) ++stats.updates_waited;
+    while (pinref::page_dma_pinned(held)) {
+      guard.unlock();
+      if (pinref::wait_until_unpinned(held, pinref::deadline::in(10s)) != pinref::wait_result::reached) return;
+      guard.lock();
     }
     write_next_version(held, number);
-    held.unlock();
     ++stats.updates;
   }
 
   /// Gives a block its next version without reading the old one. False, and nothing done, if it is in the pool.
   bool overwrite(std::uint32_t number) {
     if (resident(number)) return false;
-    frame& fresh = allocate();
-    fresh.lock();
-    const bool mine = publish(number, fresh);
-    if (mine) {
-      write_next_version(fresh, number);
-      set_ready(fresh);
-      ++stats.overwrites;
+    frame_ptr fresh = allocate();
+    std::unique_lock guard{*fresh};
+    if (!publish(number, fresh)) {
+      guard.unlock();
+      give_back(std::move(fresh));
+      return false;
     }
-    fresh.unlock();
-    if (!mine) (void)pinref::put_page(fresh);
-    return mine;
+    write_next_version(*fresh, number);
+    set_ready(*fresh);
+    ++stats.overwrites;
+    return true;
   }
-
-  /// Drops a reference that hold gave. Whoever does not want to wait for the read may do so at any time.
-  void release(frame& held) noexcept { (void)pinref::put_page(held); }
 
   /// Takes the frame of a block away, if nobody uses it.
   eviction evict(std::uint32_t number) noexcept {
-    frame* const page = find(number);
-    if (page == nullptr) return eviction::absent;
-    const eviction result = try_to_free(*page, number);
+    frame_ptr page = find(number);
+    if (!page) return eviction::absent;
+    const eviction result = try_to_free(page, number);
     switch (result) {
       case eviction::done:
         ++stats.evicted;
-        return result;  // our reference went with the page
+        break;
       case eviction::pinned:
         ++stats.refused_pinned;
         break;
@@ -149,7 +148,6 @@ class pool {
       case eviction::absent:
         break;
     }
-    (void)pinref::put_page(*page);
     return result;
   }
 
@@ -160,22 +158,35 @@ class pool {
     return evict(number);
   }
 
+  [[nodiscard]] bool short_of_frames() const noexcept { return frames_.nr_free() < frames_.nr_frames() / 16; }
+  /// Sleeps until frames are short. False if a stop was requested.
+  [[nodiscard]] bool wait_until_short(const std::stop_token& stop) const {
+    for (;;) {
+      const std::uint64_t seen = shortages_.value();
+      if (stop.stop_requested()) return false;
+      if (short_of_frames()) return true;
+      shortages_.wait_for(seen + 1, stop);
+    }
+  }
+  /// Sleeps until the transfer of a block is over, or for a millisecond.
+  void wait_for_transfer(std::uint32_t number) noexcept {
+    if (const frame_ptr page = find(number)) (void)pinref::wait_until_unpinned(*page, pinref::deadline::in(1ms));
+  }
+
   /// Starts to write a block to disk. False if there is nothing to write, or it is being written.
   bool write_back(std::uint32_t number) {
     const std::uint32_t slot = slots_[number].load(std::memory_order_relaxed);
     if (slot == empty || !frames_.frame_at(slot - 1).dirty()) return false;  // a look from afar, nothing held
-    frame* const page = find(number);
-    if (page == nullptr) return false;
-    page->lock();
-    const bool start = page->clear_dirty();  // what is being written is not dirty: updates wait for it
-    if (start) pin(*page);
-    page->unlock();
-    if (start) {
-      ++stats.writes;
-      disk_->submit(transfer_of(direction::write, number, *page));
+    const frame_ptr page = find(number);
+    if (!page) return false;
+    {
+      const std::lock_guard guard{*page};
+      if (!page->clear_dirty()) return false;  // what is being written is not dirty: updates wait for it
+      info_of(*page).under_way = pin(*page);
     }
-    (void)pinref::put_page(*page);  // from here on the pin alone keeps it
-    return start;
+    ++stats.writes;
+    disk_->submit(transfer_of(direction::write, number, *page));
+    return true;  // from here on the pin alone keeps it
   }
 
   /// The engine's completion.
@@ -183,12 +194,13 @@ class pool {
     require_whole(job, result);
     frame& page = frames_.frame_at(job.frame);
     if (job.way == direction::read) {
-      page.lock();
-      faults.add(find_fault(content(page), job.block, version_of(job.block)));
-      page.unlock();
+      {
+        const std::lock_guard guard{page};
+        faults.add(find_fault(content(page), job.block, version_of(job.block)));
+      }
       set_ready(page);
     }
-    unpin(page);
+    info_of(page).under_way.reset();
   }
 
   statistics stats;
@@ -200,58 +212,76 @@ class pool {
   struct frame_info {
     std::atomic<std::uint32_t> ready{0};
     std::atomic<bool> used{false};
+    // The pin of the transfer. There is one at a time: a frame is written back when it was updated, which waits for the
+    // one before. So whoever starts a transfer comes after whoever ended the last.
+    frame_pin under_way;
   };
 
   // A look-up without a lock: take what the slot names, then see whether it still does.
-  [[nodiscard]] frame* find(std::uint32_t number) noexcept {
+  [[nodiscard]] frame_ptr find(std::uint32_t number) noexcept {
     for (;;) {
       const std::uint32_t slot = slots_[number].load(std::memory_order_acquire);
-      if (slot == empty) return nullptr;
+      if (slot == empty) return {};
       frame& page = frames_.frame_at(slot - 1);
-      if (pinref::try_get_page(page) != pinref::take_result::taken) {
-        std::this_thread::yield();  // an evictor has it frozen: back, or gone, in a moment
+      frame_ptr found = frame_ptr::get_page_unless_zero(page);
+      if (!found) {
+        const std::lock_guard evictor_done{page};  // it has the page frozen, under this lock: back, or gone, after it
         continue;
       }
-      if (slots_[number].load(std::memory_order_relaxed) == slot) return &page;
-      (void)pinref::put_page(page);
+      if (slots_[number].load(std::memory_order_relaxed) == slot) return found;
     }
   }
 
-  [[nodiscard]] bool publish(std::uint32_t number, frame& fresh) noexcept {
+  // A block that has no frame yet gets this one, and the slot a reference of its own.
+  [[nodiscard]] bool publish(std::uint32_t number, const frame_ptr& fresh) noexcept {
+    frame_ptr of_the_slot = fresh.share();
     std::uint32_t expected = empty;
-    return slots_[number].compare_exchange_strong(expected, slot_of(fresh), std::memory_order_release,
-                                                  std::memory_order_relaxed);
+    if (!slots_[number].compare_exchange_strong(expected, slot_of(*fresh), std::memory_order_release,
+                                                std::memory_order_relaxed))
+      return false;
+    (void)of_the_slot.detach();
+    return true;
   }
 
-  [[nodiscard]] frame& allocate() {
+  [[nodiscard]] frame_ptr allocate() {
     for (;;) {
-      if (frame* const fresh = frames_.allocate()) {
+      const std::uint64_t seen = freed_.value();
+      frame* const fresh = frames_.allocate();
+      if (short_of_frames()) shortages_.advance();
+      if (fresh != nullptr) {
         info_of(*fresh).ready.store(0, std::memory_order_relaxed);
         info_of(*fresh).used.store(true, std::memory_order_relaxed);
-        return *fresh;
+        return frame_ptr::adopt(*fresh);
       }
-      std::this_thread::sleep_for(std::chrono::microseconds{50});  // the evictor is at work
+      freed_.wait_for(seen + 1);  // the evictor is at work
     }
+  }
+  // A frame that was not needed after all.
+  void give_back(frame_ptr fresh) {
+    fresh.reset();
+    freed_.advance();
   }
 
   // The caller's reference is the evictor's own. A slot is emptied under the page lock only, so its reference is there
   // as long as the slot names the page, and both are the evictor's to give up.
-  [[nodiscard]] eviction try_to_free(frame& page, std::uint32_t number) noexcept {
-    if (!page.try_lock()) return eviction::referenced;
-    eviction result = eviction::done;
-    if (slots_[number].load(std::memory_order_relaxed) != slot_of(page)) {
-      result = eviction::absent;
-    } else if (!page.ref().freeze(2)) {
-      result = pinref::page_dma_pinned(page) ? eviction::pinned : eviction::referenced;
-    } else if (page.dirty()) {  // asked while frozen: nobody can be about to set it
-      page.ref().unfreeze(2);
-      result = eviction::dirty;
-    } else {
+  [[nodiscard]] eviction try_to_free(frame_ptr& page, std::uint32_t number) noexcept {
+    {
+      std::unique_lock guard{*page, std::try_to_lock};
+      if (!guard.owns_lock()) return eviction::referenced;
+      if (slots_[number].load(std::memory_order_relaxed) != slot_of(*page)) return eviction::absent;
+      switch (pinref::reclaim_page(*page, 2)) {
+        case pinref::reclaim_result::busy:
+          return pinref::page_dma_pinned(*page) ? eviction::pinned : eviction::referenced;
+        case pinref::reclaim_result::dirty:
+          return eviction::dirty;
+        case pinref::reclaim_result::reclaimed:
+          break;
+      }
       slots_[number].store(empty, std::memory_order_relaxed);
     }
-    page.unlock();
-    if (result == eviction::done) frames_.free_page(page);
-    return result;
+    frames_.free_page(*page.detach());  // both references went when it was claimed
+    freed_.advance();
+    return eviction::done;
   }
 
   void write_next_version(frame& page, std::uint32_t number) noexcept {
@@ -261,17 +291,13 @@ class pool {
     page.set_dirty();
   }
 
-  void set_ready(frame& page) noexcept {
+  void set_ready(const frame& page) noexcept {
     info_of(page).ready.store(1, std::memory_order_release);
     info_of(page).ready.notify_all();
   }
 
-  void pin(frame& page) noexcept {
-    if (pins_) (void)pinref::try_pin_page(page);  // held already, so it cannot be refused
-  }
-  void unpin(frame& page) noexcept {
-    if (pins_) (void)pinref::unpin_user_page(page);
-  }
+  // Empty without pins.
+  [[nodiscard]] frame_pin pin(frame& page) const noexcept { return pins_ ? frame_pin::try_pin(page) : frame_pin{}; }
 
   [[nodiscard]] std::uint32_t number_of(const frame& page) const noexcept {
     return static_cast<std::uint32_t>(frames_.frame_number(page));
@@ -291,6 +317,8 @@ class pool {
   std::vector<std::atomic<std::uint32_t>> slots_;
   std::vector<std::atomic<std::uint64_t>> versions_;  // what every block must hold; changed under its page lock
   mutable std::vector<frame_info> infos_;
+  tally freed_;      // frames that went back to the arena
+  tally shortages_;  // looks that found few of them there
 };
 
 }  // namespace examples::buffer_pool

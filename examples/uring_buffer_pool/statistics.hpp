@@ -7,6 +7,8 @@
 #include <mutex>
 #include <string>
 
+#include "support/tally.hpp"
+
 namespace examples::buffer_pool {
 
 /// What the pool did, in events.
@@ -15,7 +17,8 @@ struct statistics {
   counter visits{0}, updates{0}, updates_waited{0}, overwrites{0};
   counter reads{0}, writes{0};
   counter evicted{0}, refused_pinned{0}, refused_referenced{0}, refused_dirty{0};
-  counter given_up{0}, given_up_pinned{0};
+  tally given_up;
+  counter given_up_pinned{0};
 };
 
 /// Corrupt blocks found: how many, and the first one.

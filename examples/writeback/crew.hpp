@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <system_error>
 #include <vector>
 
@@ -18,8 +20,12 @@
 #include "support/block.hpp"
 #include "support/device.hpp"
 #include "support/direct_file.hpp"
+#include "support/held_pages.hpp"
+#include "support/tally.hpp"
 
 namespace examples::writeback {
+
+using namespace std::chrono_literals;
 
 /// How often each block was looked at to be written back.
 using visit_counts = std::vector<std::atomic<std::uint32_t>>;
@@ -31,8 +37,9 @@ class stream {
   static constexpr std::uint32_t turns = 3;
   static constexpr std::uint32_t versions = 3 * turns;  // that it delivers
 
-  stream(pool& blocks, const source& from, visit_counts& visits, bool pins)
-      : blocks_(blocks), device_(from), visits_(visits), pins_(pins) {}
+  /// `deliveries` is told of each.
+  stream(pool& blocks, const source& from, visit_counts& visits, tally& deliveries, keep how)
+      : blocks_(blocks), device_(from), visits_(visits), deliveries_(deliveries), how_(how) {}
 
   /// Works on blocks first to last - 1; delivered[n] is the version that block n got last.
   void run(std::uint32_t first, std::uint32_t last, std::vector<std::uint32_t>& delivered) {
@@ -44,40 +51,48 @@ class stream {
   }
 
  private:
-  // The device writes before, while and after the writer looks at the block.
+  using page_array = std::array<frame*, window>;
+
   void take_turn(std::uint32_t first, std::uint32_t version) {
-    hold(first);
+    if (how_ != keep::pinned) {
+      held_pages<pool, window> held;
+      if (!held.take(blocks_, pool::address_of(first), pinref::foll::none, how_)) std::abort();
+      page_array pages;
+      for (std::size_t i = 0; i != window; ++i) pages[i] = &held[i];
+      deliver_all(pages, first, version);
+      return;
+    }
+    page_array pages{};
+    pinref::pin_request request{owner_};
+    if (!request.pin_user_pages_fast(blocks_, pool::address_of(first), pinref::foll::write, pages).ok())
+      std::abort();  // every block is in the pool, and the owner may have so many
+    deliver_all(pages, first, version);
+    // As a completion handler does, which must not wait for the page lock that the writer may have. What was put off is
+    // released where waiting is allowed.
+    (void)request.unpin_dirty_deferred();
+    (void)owner_.drain();
+  }
+
+  // The device writes before, while and after the writer looks at the block.
+  void deliver_all(const page_array& pages, std::uint32_t first, std::uint32_t version) {
     const std::uint32_t before = visits_[first].load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; visits_[first].load(std::memory_order_relaxed) - before < 2; ++i)
-      deliver(first, version + i % 2);
-    deliver(first, version + 2);
-    release();
+      deliver(pages, first, version + i % 2);
+    deliver(pages, first, version + 2);
   }
 
-  void deliver(std::uint32_t first, std::uint32_t version) {
-    for (std::uint32_t i = 0; i != window; ++i) device_.start(first + i, version, blocks_.content(*pages_[i]));
+  void deliver(const page_array& pages, std::uint32_t first, std::uint32_t version) {
+    for (std::uint32_t i = 0; i != window; ++i) device_.start(first + i, version, blocks_.content(*pages[i]));
     device_.finish();
-  }
-
-  void hold(std::uint32_t first) {
-    const std::uintptr_t start = pool::address_of(first);
-    const pinref::gup_result done =
-        pins_ ? pinref::pin_user_pages_fast(blocks_, start, window, pinref::foll::write, pages_.data())
-              : pinref::get_user_pages_fast(blocks_, start, window, pinref::foll::write, pages_.data());
-    if (!done.ok()) std::abort();  // every block is in the pool
-  }
-  void release() {
-    if (pins_)
-      (void)pinref::unpin_user_pages_dirty_lock(pages_.data(), window, true);
-    else
-      (void)pinref::release_pages(pages_.data(), window);
+    deliveries_.advance();
   }
 
   pool& blocks_;
   device device_;
   visit_counts& visits_;
-  bool pins_;
-  std::array<frame*, window> pages_{};
+  tally& deliveries_;
+  keep how_;
+  pinref::pin_owner<frame, std::mutex> owner_{window};  // of the device: it may have so many pages pinned
 };
 
 /// Writes dirty blocks to the file, by one policy for those that are pinned.
@@ -103,7 +118,7 @@ class writer {
   }
 
  private:
-  static constexpr std::int64_t patience = 2'000'000;  // ns, with if_pinned::wait
+  static constexpr std::chrono::milliseconds patience = 2ms;  // with if_pinned::wait
 
   bool write(const frame& page, bool from_copy) {
     const block* from = &blocks_.content(page);

@@ -10,10 +10,10 @@
 // Exit code: 0 all verified, 1 an update was lost, 2 wrong usage or failed I/O, 77 this machine cannot run it.
 
 #include <atomic>
-#include <chrono>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -26,6 +26,8 @@
 #include "support/command_line.hpp"
 #include "support/device.hpp"
 #include "support/direct_file.hpp"
+#include "support/held_pages.hpp"
+#include "support/tally.hpp"
 
 namespace examples::writeback {
 namespace {
@@ -51,25 +53,28 @@ outcome verify(const direct_file& file, const std::vector<std::uint32_t>& delive
   return found;
 }
 
-outcome run_policy(const char* name, pinref::if_pinned policy, const source& from, const direct_file& file, bool pins) {
+outcome run_policy(const char* name, pinref::if_pinned policy, const source& from, const direct_file& file, keep how) {
   pool blocks{nr_blocks};
   visit_counts visits(nr_blocks);
   std::vector<std::uint32_t> delivered(nr_blocks);
   writer back{blocks, file, visits, policy};
 
-  stream one{blocks, from, visits, pins};
-  stream two{blocks, from, visits, pins};
+  tally events;  // deliveries, and the end of each stream
+  stream one{blocks, from, visits, events, how};
+  stream two{blocks, from, visits, events, how};
   std::atomic<int> at_work{2};
   const auto work = [&](stream& which, std::uint32_t first) {
     which.run(first, first + nr_blocks / 2, delivered);
     --at_work;
+    events.advance();
   };
   {
     const std::jthread first{work, std::ref(one), 0};
     const std::jthread second{work, std::ref(two), nr_blocks / 2};
-    while (at_work != 0) {
+    // What has happened is asked before who is left, so that the last event is not waited for.
+    for (std::uint64_t seen = 0; at_work != 0; seen = events.value()) {
       back.pass();
-      std::this_thread::sleep_for(std::chrono::microseconds{200});
+      events.wait_for(seen + 1);
     }
   }
   back.pass();
@@ -91,8 +96,8 @@ int main_job(const command_line& chosen) {
                         {"bounce", pinref::if_pinned::bounce},
                         {"wait", pinref::if_pinned::wait},
                         {"write anyway", pinref::if_pinned::write_anyway}};
-  const bool pins = !chosen.has("--no-pins");
-  if (!pins) rows = {{"without pins", pinref::if_pinned::skip}};
+  const keep how = chosen.has("--no-pins") ? keep::referenced : keep::pinned;
+  if (how != keep::pinned) rows = {{"without pins", pinref::if_pinned::skip}};
 
   const source from{chosen.directory(), nr_blocks, stream::versions};
   const direct_file file{chosen.directory()};
@@ -100,7 +105,7 @@ int main_job(const command_line& chosen) {
               file.directory().c_str());
   std::puts("  if pinned      written  written, to again  left alone  as last delivered");
   for (const row& each : rows) {
-    const outcome found = run_policy(each.name, each.policy, from, file, pins);
+    const outcome found = run_policy(each.name, each.policy, from, file, how);
     if (found.good != nr_blocks) {
       std::printf("CORRUPT: %u updates lost; the first: %s\n", nr_blocks - found.good, found.first_fault.c_str());
       return corrupt;

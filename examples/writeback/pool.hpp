@@ -34,13 +34,13 @@ class pool {
    public:
     void lock() { mutex_.lock(); }
     void unlock() { mutex_.unlock(); }
-    [[nodiscard]] bool maps(const frame& page) const noexcept { return page_ == &page; }
+    [[nodiscard]] bool maps(const frame& page) const noexcept { return page_.get() == &page; }
     /// Whoever was allowed to write may have done so.
     [[nodiscard]] bool write_protect() noexcept { return writable_.exchange(false, std::memory_order_relaxed); }
 
    private:
     friend class pool;
-    frame* page_ = nullptr;
+    pinref::page_ptr<frame> page_;
     std::atomic<bool> writable_{false};
     std::mutex mutex_;
   };
@@ -49,12 +49,11 @@ class pool {
     if (!frames_.valid()) throw cannot_run("no memory for the pool");
     numbers_.resize(frames_.nr_frames());
     for (std::uint32_t number = 0; number != nr_blocks; ++number) {
-      entries_[number].page_ = frames_.allocate();
-      numbers_[frames_.frame_number(page_of(number))] = number;
+      frame* const fresh = frames_.allocate();
+      if (fresh == nullptr) throw cannot_run("no memory for the pool");
+      entries_[number].page_ = pinref::page_ptr<frame>::adopt(*fresh);
+      numbers_[frames_.frame_number(*fresh)] = number;
     }
-  }
-  ~pool() {
-    for (entry& each : entries_) (void)pinref::put_page(*each.page_);
   }
 
   [[nodiscard]] frame& page_of(std::uint32_t number) noexcept { return *entries_[number].page_; }
@@ -78,7 +77,7 @@ class pool {
     const entry& at = entries_[address / page_size];
     const bool writable = at.writable_.load(std::memory_order_relaxed);
     if (has(flags, pinref::foll::write) && !writable) return {};
-    return {at.page_, writable};
+    return {at.page_.get(), writable};
   }
   [[nodiscard]] bool recheck(std::uintptr_t address, const pinref::mapping<page>& seen) const noexcept {
     return entries_[address / page_size].writable_.load(std::memory_order_relaxed) == (seen.token != 0);
@@ -88,7 +87,7 @@ class pool {
     entry& at = entries_[address / page_size];
     const std::lock_guard guard{at};
     if (has(flags, pinref::foll::write)) at.writable_.store(true, std::memory_order_relaxed);
-    return use(pinref::mapping<page>{at.page_, at.writable_.load(std::memory_order_relaxed)});
+    return use(pinref::mapping<page>{at.page_.get(), at.writable_.load(std::memory_order_relaxed)});
   }
 
   // The reverse map: each page has one mapping.
@@ -104,5 +103,6 @@ class pool {
   std::vector<entry> entries_;
   std::vector<std::uint32_t> numbers_;  // by frame number
 };
+static_assert(pinref::address_space<pool> && pinref::reverse_map<pool, frame>);
 
 }  // namespace examples::writeback
