@@ -16,15 +16,15 @@ from pathlib import Path
 # Half of the time of a run is compiling.
 QUICK_TO_BUILD = ["-Doptimization=1", "-Ddebug=false"]
 # Nothing for ThreadSanitizer to see: the explorer runs its threads as fibers of one.
-ONE_THREAD_SUITES = ["explore", "fuzz"]
-RUNTIME_SUITES = ["unit", "explore", "kernel", "stress", "fuzz", "examples"]
+ONE_THREAD_SUITES = ["explore", "explorer", "fuzz"]
+RUNTIME_SUITES = ["unit", "explore", "explorer", "kernel", "stress", "fuzz", "examples"]
 PLAIN_SUITES = RUNTIME_SUITES + [
-    "headers", "nocompile", "codegen", "lint", "consumers", "plugins", "bench-smoke"]
+    "headers", "nocompile", "codegen", "lint", "style", "consumers", "plugins", "bench-smoke"]
 LONG_SUITES = ["long"]
 
 # Suites that are builds of their own, of these suites of Meson. They are not part of an everyday run.
 DETERMINISTIC_SUITES = ["unit", "explore"]
-BUILD_SUITES = ["elsewhere", "valgrind", "coverage", "mutation"]
+BUILD_SUITES = ["elsewhere", "valgrind", "coverage", "mutation", "bugs"]
 # For which there is a cross file: what they need on top of the everyday programs.
 CROSS_FILES = Path(__file__).resolve().parents[2] / "tests" / "elsewhere"
 ARCHITECTURES = {
@@ -155,8 +155,8 @@ def plan_extra(suite, tally):
         yield from plan_elsewhere(tally)
         tally.skips.append("elsewhere: the cases that tests/meson.build calls long_and_nothing_new, which run natively only")
         return
-    if suite == "mutation":
-        yield Build("gcc", "g++", everyday, ["mutation"], part=True)
+    if suite in ("mutation", "bugs"):
+        yield Build("gcc", "g++", everyday, [suite], part=True)
         return
     needed = ["g++", "gcov" if suite == "coverage" else "valgrind"]
     missing = [program for program in needed if not shutil.which(program)]

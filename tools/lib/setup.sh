@@ -3,6 +3,7 @@
 # removes nothing.
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
+  libjemalloc-dev libmimalloc-dev
   cmake python3 libclang-rt-14-dev git binutils ca-certificates"
 pinref_elsewhere_packages="g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-arm-linux-gnueabihf
   g++-12-multilib qemu-user"
