@@ -85,8 +85,7 @@ struct pin_accounting : ref_observer {
   }
   template <class Layout>
   static void buries(const void* word, const Layout& counts) noexcept {
-    // Where pins are not exact, references may look like them.
-    if (Layout::exact_pins && counts.pins() != 0) Find{}(word).add_released(counts.pins());
+    if (counts.pins() != 0) Find{}(word).add_released(counts.pins());
   }
 };
 
