@@ -187,7 +187,7 @@ class holder_log {
       // Which one's it was is known only where there is but one.
       const bool known = list_.candidates(word, mode) == 1;
       (void)list_.strike(word, mode, {}, n, was);
-      if (!known) was = {word, mode, {}, to};
+      if (!known) was = {word, mode, {}, static_cast<const call_site&>(to)};
       was.id = id_of(*to.holder);
       if (add(was, n)) *to.holder = was.id;
     }
