@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every function of include/pinref is noexcept, and whoever calls it may not ignore what it returns.
 
 A function declared in a namespace or a class has `noexcept`, whoever may call it. One that users call and that returns
@@ -34,6 +35,8 @@ BASES = {"page_handle"}
 TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w'.]*|::|->|[=!<>]=|&&|\|\||\[\[|\]\]|\S")
 CLOSING = {"(": ")", "{": "}", "[[": "]]"}
 NO_NAME = {"decltype", "noexcept", "alignas", "requires", "explicit", "static_assert"}
+NO_TYPE = {"constexpr", "consteval", "inline", "static", "friend", "explicit", "void", "PINREF_FAST_PATH",
+           "PINREF_SLOW_PATH"}
 ACCESS = {"public", "protected", "private"}
 
 
@@ -175,8 +178,7 @@ def check(root):
             if len(words) > 1 and words[-2] == "::":
                 continue
             result = [word for word in words[:-1] if word.isidentifier()]
-            returns = "operator" in words or [word for word in result if word not in (
-                "constexpr", "consteval", "inline", "static", "friend", "explicit", "void")]
+            returns = "operator" in words or [word for word in result if word not in NO_TYPE]
             if not returns or "=" in words or "void" in words and "*" not in words or not users_call(each):
                 continue
             if "nodiscard" in each.attributes or types & set(result):

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The resource that keeps what was deallocated until its last holder lets go.
 
 #include "pinref/host/pmr_resource.hpp"
@@ -201,24 +203,37 @@ TEST_CASE("a release may happen while another thread is inside upstream") {
 
 TEST_CASE("while a thread is inside upstream nobody else uses the resource, but to release") {
   using resource = pinref::basic_deferring_resource<pinref::page_ref<pinref::bias64, support::counting_sleeps>>;
-  const std::function<void(resource&, void*)> calls[] = {
-      [](resource& memory, void* data) { CHECK(memory.find(data) != nullptr); },
-      [](resource& memory, void*) { memory.drain(); },
-      [](resource& memory, void*) { CHECK(memory.nr_allocations() == 2); },
-      [](resource& memory, void*) { memory.deallocate(memory.allocate(64), 64); },
+  // Each says which buffer stands for `data` afterwards.
+  const std::function<void*(resource&, void*)> calls[] = {
+      [](resource& memory, void* data) {
+        CHECK(memory.find(data) != nullptr);
+        return data;
+      },
+      [](resource& memory, void* data) {
+        memory.drain();
+        return data;
+      },
+      [](resource& memory, void* data) {
+        CHECK(memory.nr_allocations() == 2);
+        return data;
+      },
+      [](resource& memory, void* data) {
+        memory.deallocate(memory.allocate(64), 64);
+        return data;
+      },
       [](resource& memory, void* data) {
         memory.deallocate(data, 64);
-        CHECK(memory.allocate(64) != nullptr);
+        return memory.allocate(64);
       },
   };
   for (const auto& call : calls) {
     slow below;
     resource memory{&below};
-    void* const data = memory.allocate(64);
+    void* data = memory.allocate(64);
     std::optional<support::second_thread> other;
     below.meanwhile = [&] {
       below.meanwhile = nullptr;
-      CHECK(other.emplace([&] { call(memory, data); }).sleeps());
+      CHECK(other.emplace([&] { data = call(memory, data); }).sleeps());
     };
     void* const inside = memory.allocate(64);
     other.reset();
