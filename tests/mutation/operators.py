@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Finds the mutants of a header and writes a copy of it in which each can be switched on at run time.
 
 A mutant that can be decided at run time costs one run of the tests and no compilation: the copy asks `mutate::on(n)` at
@@ -15,11 +16,18 @@ SUPPORT = """\
 #include <cstdlib>
 #include <type_traits>
 namespace mutate {
+// None, or all of them are only noted when they are reached.
+inline constexpr int none = -1, noting = -2;
 inline const int chosen = [] {
   const char* text = std::getenv("PINREF_MUTANT");
-  return text == nullptr ? -1 : std::atoi(text);
+  return text == nullptr ? none : std::atoi(text);
 }();
-constexpr bool on(int n) { return std::is_constant_evaluated() ? false : chosen == n; }
+inline std::atomic<bool> reached[8192];
+inline bool is_on(int n) {
+  if (chosen == noting) reached[n].store(true, std::memory_order_relaxed);
+  return chosen == n;
+}
+constexpr bool on(int n) { return std::is_constant_evaluated() ? false : is_on(n); }
 constexpr bool flip(int n, bool value) { return on(n) ? !value : value; }
 constexpr std::memory_order order(int n, std::memory_order from, std::memory_order to) { return on(n) ? to : from; }
 template <class T, class... Labels>
@@ -100,7 +108,11 @@ class Instrumented:
             call = re.findall(r"(\w+)\s*\([^()]*$", self._around(start))
             for weaker in WEAKER[match[1]]:
                 name = call[-1] if call else statement
-                number = self._add(start, f"{name}: {match[1]} to {weaker}")
+                key = f"{name}: {match[1]} to {weaker}"
+                if "constexpr" in statement:
+                    self._add(start, key, (start, end, f"std::memory_order_{weaker}"))
+                    continue
+                number = self._add(start, key)
                 self._wrap(start, end, f"::mutate::order({number}, ", f", std::memory_order_{weaker})")
 
     def _around(self, position):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds the unit and explore tests once with all mutants switchable, and runs them once for each mutant."""
 
 import argparse
@@ -20,11 +21,13 @@ CONSTANTS = ["word/zones.hpp"]
 
 COMPILE = ["-std=c++20", "-O1", "-w"]
 SUITES = ["unit", "explore"]  # the faster one first
-LEFT_OUT = ["explore/order_mutation.cpp"]  # mutates itself
-# Slow, and mostly about headers that no other test includes: programs of their own, which come last.
-APART = ["unit/ref/hot_ref.cpp", "unit/word/hot_word.cpp", "explore/hot.cpp"]
+# Mutates itself; of floors above, and slow.
+LEFT_OUT = ["explore/order_mutation.cpp", "explore/registration_cache.cpp", "explore/share.cpp"]
 # Who most likely notices a wrong constant, and compiles fast.
-CONSTANTS_FIRST = ["unit/word/zones.cpp", "unit/word/zoned_word.cpp", "explore/limits.cpp", "explore/waiting.cpp"]
+CONSTANTS_FIRST = ["unit/word/zones.cpp", "unit/word/bias_layout.cpp", "unit/ref/page_ref.cpp", "unit/word/zoned_word.cpp",
+                   "explore/limits.cpp", "explore/waiting.cpp", "explore/lifetime.cpp", "explore/mapping.cpp"]
+# Test cases that take so many seconds together are run as one.
+QUICK = 0.5
 
 RESULTS, EQUIVALENT = "results.tsv", "equivalent.tsv"
 
@@ -87,10 +90,8 @@ def find_mutants(options):
 @dataclass
 class Program:
     suite: str
-    name: str
     tests: list
-    headers: set  # that the tests include
-    seconds: int = noticing.MOST  # of processor time that a run may take
+    cases: list = None  # from the quickest to the slowest
 
 
 class Lab:
@@ -108,16 +109,12 @@ class Lab:
             (self.include / "pinref" / header.path).write_text(header.instrumented())
         self.included = {name: self._includes(name) for suite in SUITES for name in self._listed(suite)}
         names = [name for name in self.included if self.included[name] & mutated]
-        self.programs = [program for apart in (False, True) for suite in SUITES
-                         if (program := self._program(suite, apart, names)).tests]
+        self.programs = [Program(suite, tests) for suite in SUITES
+                         if (tests := [name for name in names if name.startswith(suite)])]
 
     def _listed(self, suite):
         listed = re.search(rf"'{suite}': files\((.*?)\)", (self.tests / "meson.build").read_text(), re.S)[1]
         return [name for name in re.findall(r"'([^']+)'", listed) if name not in LEFT_OUT]
-
-    def _program(self, suite, apart, names):
-        tests = [name for name in names if name.startswith(suite) and (name in APART) == apart]
-        return Program(suite, suite + "-apart" * apart, tests, set().union(*map(self.included.get, tests)))
 
     def _includes(self, name):
         command = [self.options.cxx, *COMPILE, *self._paths(self.include), "-MM", str(self.tests / name)]
@@ -142,7 +139,7 @@ class Lab:
     def build(self):
         names = [name for program in self.programs for name in program.tests]
         print(f"building {len(names)} tests", flush=True)
-        jobs = [(self.tests / "support" / "main.cpp", self.folder / "main.o")]
+        jobs = [(self.tests / "mutation" / "main.cpp", self.folder / "main.o")]
         jobs += [(self.tests / name, self._object(name)) for name in names]
         with ThreadPoolExecutor(self.options.jobs) as pool:
             for (source, _), made in zip(jobs, pool.map(lambda job: self._compile(*job, self.include), jobs)):
@@ -150,26 +147,41 @@ class Lab:
                     print(f"{source}: does not compile with the switches in:\n{made.stderr[:4000]}")
                     return False
         for program in self.programs:
-            made = self._link([self._object(name) for name in program.tests], self.folder / program.name)
+            made = self._link([self._object(name) for name in program.tests], self.folder / program.suite)
             if made.returncode != 0:
                 print(made.stderr[:4000])
                 return False
-            killer, program.seconds = noticing.without_a_mistake(self.folder / program.name, PINREF_MUTANT="-1")
-            if killer is not None:
-                print(f"{program.name} fails without a mutant: {killer}")
+            print(f"looking which mutants each case of {program.suite} reaches", flush=True)
+            program.cases = noticing.cases_of(self.folder / program.suite)
+            if not program.cases:
+                print(f"{program.suite} fails without a mutant")
                 return False
+            program.cases.sort(key=lambda case: case.seconds)
         return True
 
     def _killer(self, mutant):
         if mutant.replacement is not None:
             return self._recompiled(mutant)
         for program in self.programs:
-            if mutant.path in program.headers:
-                killer = noticing.noticed_by(self.folder / program.name, program.seconds,
+            for cases in self._together([case for case in program.cases if mutant.number in case.reached]):
+                limit = noticing.allowed(sum(case.seconds for case in cases))
+                killer = noticing.noticed_by(self.folder / program.suite, limit, [case.name for case in cases],
                                              PINREF_MUTANT=str(mutant.number))
                 if killer is not None:
                     return f"{program.suite}: {killer}"
         return None
+
+    @staticmethod
+    def _together(cases):
+        """Lists of cases that are run as one: what is quick, in front, then one after the other."""
+        seconds, quick = 0, 0
+        while quick != len(cases) and seconds + cases[quick].seconds <= QUICK:
+            seconds += cases[quick].seconds
+            quick += 1
+        if quick:
+            yield cases[:quick]
+        for case in cases[quick:]:
+            yield [case]
 
     def _recompiled(self, mutant):
         names = [name for program in self.programs for name in program.tests]

@@ -1,14 +1,17 @@
+// SPDX-License-Identifier: MIT
+
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstdio>
 
 #include "covered.hpp"
+#include "quiet_listener.hpp"
 
 namespace {
 
-struct say_covered : doctest::IReporter {
-  explicit say_covered(const doctest::ContextOptions&) {}
+struct say_covered : support::quiet_listener {
+  using quiet_listener::quiet_listener;
 
   void test_run_end(const doctest::TestRunStats& stats) override {
     std::printf("covered: %u cases, %lld assertions", stats.numTestCasesPassingFilters,
@@ -17,18 +20,6 @@ struct say_covered : doctest::IReporter {
       std::printf(", %llu %s", static_cast<unsigned long long>(n), what.c_str());
     std::puts("");
   }
-
-  void report_query(const doctest::QueryData&) override {}
-  void test_run_start() override {}
-  void test_case_start(const doctest::TestCaseData&) override {}
-  void test_case_reenter(const doctest::TestCaseData&) override {}
-  void test_case_end(const doctest::CurrentTestCaseStats&) override {}
-  void test_case_exception(const doctest::TestCaseException&) override {}
-  void subcase_start(const doctest::SubcaseSignature&) override {}
-  void subcase_end() override {}
-  void log_assert(const doctest::AssertData&) override {}
-  void log_message(const doctest::MessageData&) override {}
-  void test_case_skipped(const doctest::TestCaseData&) override {}
 };
 
 }  // namespace

@@ -203,6 +203,7 @@ PINREF_FAST_PATH gup_result hold_extents(Space& space, std::uintptr_t start, std
                                          std::span<typename Space::page*> objects,
                                          std::span<extent_part<typename Space::extent>> parts,
                                          caller<typename Space::page> where) noexcept {
+  static_assert(detail::check_traits<typename Space::page>());
   static_assert(freeable_page<typename Space::page>,
                 "pinref: get and pin of extents need page_traits<Page>::free_page(page)");
   static_assert(!forking_space<Space> && !relocating_space<Space>,

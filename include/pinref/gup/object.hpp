@@ -65,6 +65,7 @@ gup_result pin_object_folios(Object& object, std::uint64_t first, std::uint64_t 
                              std::size_t max, std::size_t& offset,
                              caller<typename Object::page> where = caller<typename Object::page>::current()) noexcept {
   using page = typename Object::page;
+  static_assert(detail::check_traits<page>());
   static_assert(freeable_page<page>, "pinref: pinning an object needs page_traits<Page>::free_page(page)");
   static_assert(!compound_page<page> || numbered_page<page>,
                 "pinref: pinning an object with compound pages needs page_traits<Page>::frame_number(page)");

@@ -81,6 +81,7 @@ std::size_t while_each_run(Page& first, std::size_t n, Run run) noexcept {
 
 template <hold Mode, class Page>
 gup_result take_range(Page& first, std::size_t n, caller<Page> where) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(freeable_page<Page>, "pinref: a range of pages needs page_traits<Page>::free_page(page)");
   static_assert(numbered_page<Page>,
                 "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
@@ -177,9 +178,11 @@ template <host_page Page>
 /// Makes n frozen pages from `first` on one compound page, alive with `references` references: the first is its head.
 /// Precondition: the caller froze them, or they are dead and the caller owns them alone; none is part of another
 /// compound page. A look-up that meets them meanwhile is refused, or looks again.
-template <composable_page Page>
+template <host_page Page>
 void make_compound_page(Page& first, std::size_t n, std::size_t references = 1,
                         caller<Page> where = caller<Page>::current()) noexcept {
+  static_assert(detail::check_traits<Page>());
+  static_assert(composable_page<Page>, "pinref: a compound page is made of pages that are as composable_page asks");
   using traits = page_traits<Page>;
   for (std::size_t i = 1; i < n; ++i) {
     Page& tail = traits::nth_page(first, i);
@@ -195,9 +198,11 @@ void make_compound_page(Page& first, std::size_t n, std::size_t references = 1,
 
 /// Makes a frozen compound page ordinary pages again, each alive with `references` references. Precondition: the caller
 /// froze the head. A look-up that has read the old head gives back what it took there.
-template <composable_page Page>
+template <host_page Page>
 void split_compound_page(Page& head, std::size_t references = 1,
                          caller<Page> where = caller<Page>::current()) noexcept {
+  static_assert(detail::check_traits<Page>());
+  static_assert(composable_page<Page>, "pinref: a compound page is made of pages that are as composable_page asks");
   using traits = page_traits<Page>;
   const std::size_t n = traits::nr_pages(head);
   traits::set_nr_pages(head, 1);

@@ -79,6 +79,7 @@ template <hold Mode, class Page>
 /// Drops n holders of a head and adds them to the result, or none if there are fewer.
 template <hold Mode, class Page>
 void drop_run(Page& head, std::size_t n, gup_result& done, caller<Page> where) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(freeable_page<Page>, "pinref: releasing many pages needs page_traits<Page>::free_page(page)");
   if (detail::too_many<Mode>(head, n)) {
     done.reason = gup_error::underflow;
@@ -110,6 +111,7 @@ bool set_dirty(Page& head) noexcept {
 /// cleans it write-protects first and finds the pin. False if the host refuses.
 template <class Page>
 bool dirty_locked(Page& head) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(lockable_page<Page>, "pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(dirty_page<Page>, "pinref: dirty release needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
@@ -141,6 +143,7 @@ void for_each_run(Page* const* pages, std::size_t n, Run& run) noexcept {
 /// Calls `run(head, n)` for each run of one head among n pages that follow each other by frame number.
 template <class Page, class Run>
 void for_each_frame_run(Page* page, std::size_t n, Run& run) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(numbered_page<Page>,
                 "pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)");
   using traits = page_traits<Page>;

@@ -71,6 +71,7 @@ template <hold Mode, address_space Space>
 class walk {
  public:
   using page = typename Space::page;
+  static_assert(detail::check_traits<page>());
   static_assert(freeable_page<page>, "pinref: get and pin of a range need page_traits<Page>::free_page(page)");
   static_assert(detail::check_space<Space>());
 

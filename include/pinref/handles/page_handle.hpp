@@ -57,6 +57,7 @@ inline constexpr bool always_false = false;
 /// it once more.
 template <class Derived, class Page, hold Mode>
 class page_handle {
+  static_assert(detail::check_traits<Page>());
   static_assert(freeable_page<Page>, "pinref: handles need page_traits<Page>::free_page(page)");
 
  public:

@@ -59,12 +59,15 @@ concept basic_lockable = requires(Lock& lock) {
 };
 // clang-format on
 
-template <host_page Page, basic_lockable Lock>
+template <host_page Page, class Lock>
 class pin_request;
 
 /// The owner that pins are counted against. Must outlive its requests.
-template <host_page Page, basic_lockable Lock>
+template <host_page Page, class Lock>
 class pin_owner {
+  static_assert(basic_lockable<Lock>,
+                "pinref: the Lock of a pin_owner must be as basic_lockable asks: lock and unlock");
+
  public:
   /// The limit of an owner that has none.
   static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
@@ -86,7 +89,7 @@ class pin_owner {
   /// when the last of them is gone. May block where the host's free_page does. Time: one step for each request.
   gup_result unpin_all() noexcept {
     gup_result all;
-    release_each(request::held, &request::drop, all);
+    release_each(held, &request::drop, all);
     return all;
   }
 
@@ -94,7 +97,7 @@ class pin_owner {
   /// has none of these pages locked.
   gup_result unpin_all_dirty_lock() noexcept {
     gup_result all;
-    release_each(request::held, &request::drop_dirty, all);
+    release_each(held, &request::drop_dirty, all);
     release_deferred(all);
     return all;
   }
@@ -110,7 +113,6 @@ class pin_owner {
 
  private:
   friend class pin_request<Page, Lock>;
-  using request = pin_request<Page, Lock>;
   using sync = typename detail::ref_of<Page>::sync;
   template <class T>
   using atomic = typename sync::template atomic<T>;
@@ -122,8 +124,82 @@ class pin_owner {
     Lock& lock_;
   };
 
+  // States of a request. One that is claimed belongs to the claimant, with its pages and their count.
+  static constexpr std::uint32_t empty = 0;     // no pins
+  static constexpr std::uint32_t held = 1;      // pins, and no release is under way
+  static constexpr std::uint32_t deferred = 2;  // pins that wait for a drain
+  static constexpr std::uint32_t claimed = 3;   // a thread is pinning or releasing
+  static constexpr std::uint32_t awaited = 4;   // claimed by the owner, and the destructor sleeps until it is not
+
+  // What a pin_request and its owner share: its place in the owner's list, its pins, and who may touch them.
+  struct request {
+    explicit request(pin_owner& of) noexcept : owner(of) {
+      const guard locked{owner.lock_};
+      next = owner.requests_;
+      if (next != nullptr) next->previous = this;
+      owner.requests_ = this;
+    }
+    request(const request&) = delete;
+    ~request() {
+      await_owner();
+      const guard locked{owner.lock_};
+      (previous != nullptr ? previous->next : owner.requests_) = next;
+      if (next != nullptr) next->previous = previous;
+    }
+
+    [[nodiscard]] bool claim(std::uint32_t from) noexcept {
+      std::uint32_t seen = from;
+      // (O1) pairs with (O2), (O3): acquire, so that the claimant sees the request as the one before left it.
+      if (!state.compare_exchange_strong(seen, claimed, std::memory_order_acquire, std::memory_order_relaxed))
+        return false;
+      if (from == deferred) owner.nr_deferred_.fetch_sub(1, std::memory_order_relaxed);
+      return true;
+    }
+    // By its own thread.
+    void publish(std::uint32_t to) noexcept {
+      // (O2) pairs with (O1): release, so that the next claimant sees the request as it is left here.
+      state.store(to, std::memory_order_release);
+    }
+    // By the owner, under its lock, without which the request cannot go away before its sleeper is woken.
+    void give_back() noexcept {
+      // (O3) pairs with (O1): release, so that the next pin by this request sees its pages no longer counted.
+      if (state.exchange(empty, std::memory_order_release) == awaited) sync::wake_all(state);
+    }
+    // Gives no order: the owner's lock, taken next, does.
+    void await_owner() noexcept {
+      for (;;) {
+        std::uint32_t seen = claimed;
+        const bool marked =
+            state.compare_exchange_strong(seen, awaited, std::memory_order_relaxed, std::memory_order_relaxed);
+        if (!marked && seen != awaited) return;
+        const auto until_given_back = sync::futex_of(state, 0, awaited);
+        (void)sync::wait(&until_given_back, 1, deadline::never());
+      }
+    }
+
+    // The site of this request, also where its owner releases.
+    [[nodiscard]] caller<Page> site() noexcept { return detail::owned_by(caller<Page>::current(), id); }
+    gup_result drop() noexcept { return dropped(pinref::unpin_user_pages(pages, count, site())); }
+    gup_result drop_dirty() noexcept {
+      return dropped(pinref::unpin_user_pages_dirty_lock(pages, count, true, site()));
+    }
+    gup_result dropped(const gup_result& done) noexcept {
+      owner.uncharge(count);
+      count = 0;
+      return done;
+    }
+
+    pin_owner& owner;
+    request* next = nullptr;      // of the owner's requests, under its lock
+    request* previous = nullptr;  // likewise
+    Page** pages = nullptr;
+    std::size_t count = 0;
+    [[no_unique_address]] detail::holder_of<Page> id;  // for the words' list of holders, if they keep one
+    atomic<std::uint32_t> state{empty};
+  };
+
   void release_deferred(gup_result& all) noexcept {
-    if (nr_deferred_.load(std::memory_order_relaxed) != 0) release_each(request::deferred, &request::drop_dirty, all);
+    if (nr_deferred_.load(std::memory_order_relaxed) != 0) release_each(deferred, &request::drop_dirty, all);
   }
 
   // Releases what stands in state `from`. One request is in hand at a time: a thread that waits for the end of another
@@ -140,8 +216,8 @@ class pin_owner {
   // in hand is sure to stay where it is in the list.
   [[nodiscard]] request* next_in_hand(request* before, std::uint32_t from) noexcept {
     const guard locked{lock_};
-    request* next = before != nullptr ? before->next_ : requests_;
-    while (next != nullptr && !next->claim(from)) next = next->next_;
+    request* next = before != nullptr ? before->next : requests_;
+    while (next != nullptr && !next->claim(from)) next = next->next;
     if (before != nullptr) before->give_back();
     return next;
   }

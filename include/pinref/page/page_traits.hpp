@@ -212,8 +212,9 @@ struct anything {
 template <class Host, class First, class Call>
 [[nodiscard]] constexpr bool is_there(Call) noexcept {
   return std::is_invocable_v<Call, Host&, First> || std::is_invocable_v<Call, Host&, First, anything> ||
-         std::is_invocable_v<Call, Host&> || std::is_invocable_v<Call, Host&, anything> ||
-         std::is_invocable_v<Call, Host&, anything, anything>;
+         std::is_invocable_v<Call, Host&, First, anything, anything> || std::is_invocable_v<Call, Host&> ||
+         std::is_invocable_v<Call, Host&, anything> || std::is_invocable_v<Call, Host&, anything, anything> ||
+         std::is_invocable_v<Call, Host&, anything, anything, anything>;
 }
 
 // clang-format off

@@ -66,9 +66,14 @@ class page_stamp {
   /// Is the page alive, not being written and not pinned? Then it may be read.
   template <class Ref>
   [[nodiscard]] PINREF_FAST_PATH bool read_begin(const Ref& ref, stamp_seen& seen) const noexcept {
-    // (V1) pairs with (V3), (V4): acquire, so that the data is not older than the stamp.
-    seen.stamp = value_.load(std::memory_order_acquire);
+    seen.stamp = value();
     return seen.stamp % 2 == 0 && ref.plainly_unpinned();
+  }
+  /// Begins to read whatever the page is: for reads so short that one in vain costs less than the question. What the
+  /// other refuses, read_validate refuses after this one.
+  [[nodiscard]] PINREF_FAST_PATH stamp_seen read_begin() const noexcept {
+    // An odd stamp never comes back as an even one.
+    return {value() & ~std::uint64_t{1}};
   }
 
   /// Is it so still, and was it all the time? Then what copy_out has read is whole.
@@ -98,22 +103,52 @@ class page_stamp {
   }
 
  private:
+  [[nodiscard]] PINREF_FAST_PATH std::uint64_t value() const noexcept {
+    // (V1) pairs with (V3), (V4): acquire, so that the data is not older than the stamp.
+    return value_.load(std::memory_order_acquire);
+  }
+
   typename Sync::template atomic<std::uint64_t> value_{0};
 };
+
+namespace detail {
+
+#if defined(__cpp_lib_atomic_ref)
+template <class Word>
+using word_view = std::atomic_ref<Word>;
+#else
+// libc++ has no std::atomic_ref before its version 19.
+template <class Word>
+class word_view {
+ public:
+  explicit word_view(Word& word) noexcept : word_(word) {}
+  [[nodiscard]] Word load(std::memory_order order) const noexcept {
+    return __atomic_load_n(&word_, static_cast<int>(order));
+  }
+  void store(Word value, std::memory_order order) const noexcept {
+    __atomic_store_n(&word_, value, static_cast<int>(order));
+  }
+
+ private:
+  Word& word_;
+};
+#endif
+
+}  // namespace detail
 
 /// Copies n words of a page out, each by one load. `page` is aligned as a word is.
 template <class Word>
 inline void copy_out(Word* to, const Word* page, std::size_t n) noexcept {
   for (std::size_t i = 0; i != n; ++i)
     // (V5) pairs with (V6): acquire, so that a reader of something new sees the stamp of its writer.
-    to[i] = std::atomic_ref<Word>(const_cast<Word&>(page[i])).load(std::memory_order_acquire);
+    to[i] = detail::word_view<Word>(const_cast<Word&>(page[i])).load(std::memory_order_acquire);
 }
 /// Copies n words into a page, each by one store. `page` is aligned as a word is.
 template <class Word>
 inline void copy_in(Word* page, const Word* from, std::size_t n) noexcept {
   for (std::size_t i = 0; i != n; ++i)
     // (V6) pairs with (V5): release, so that the word comes after the stamp of its writer.
-    std::atomic_ref<Word>(page[i]).store(from[i], std::memory_order_release);
+    detail::word_view<Word>(page[i]).store(from[i], std::memory_order_release);
 }
 
 }  // namespace pinref::inline v0_1

@@ -66,6 +66,7 @@ enum class reuse_rule : unsigned char {
 /// how many the page has when only the faulting space uses it: its mapping, and the caller if that holds the page.
 template <reuse_rule Rule, host_page Page>
 [[nodiscard]] bool can_reuse(Page& page, [[maybe_unused]] std::size_t holders = 1) noexcept {
+  static_assert(detail::check_traits<Page>());
   using traits = page_traits<Page>;
   Page& head = pinref::compound_head(page);
   if (pinref::page_immortal(head)) return false;
@@ -88,6 +89,7 @@ template <reuse_rule Rule, host_page Page>
 template <host_page Page, class FreeSwap>
 [[nodiscard]] bool can_reuse_locked(Page& page, FreeSwap free_swap) noexcept {
   using traits = page_traits<Page>;
+  static_assert(detail::check_traits<Page>());
   static_assert(share_counted_page<Page>, "pinref: can_reuse_locked needs page_traits<Page>::share_count(page)");
   Page& head = pinref::compound_head(page);
   auto& users = traits::share_count(head);
@@ -135,10 +137,12 @@ concept fork_entry = requires(Entry& entry) {
 /// has `writable()`, `write_protect()` and `make_writable()`. It is write-protected first. If the page is pinned,
 /// `copy(page)` makes the child's copy, while no thread of the parent can write through the mapping: the copy shows one
 /// instant of the parent's own writes. Then the entry becomes writable again if it was.
-template <host_page Page, fork_entry Entry, class Copy>
+template <host_page Page, class Entry, class Copy>
 [[nodiscard("the child's mapping is the caller's to make")]] fork_result fork_page(Page& page, Entry& entry,
                                                                                    std::size_t space_pins,
                                                                                    Copy copy) noexcept {
+  static_assert(fork_entry<Entry>, "pinref: the entry of a fork_page must be as fork_entry asks");
+  static_assert(detail::check_traits<Page>());
   static_assert(exclusive_page<Page>,
                 "pinref: fork_page needs page_traits<Page>::exclusive(page) and set_exclusive(page, mark)");
   using traits = page_traits<Page>;

@@ -95,11 +95,18 @@ concept layout_object = requires(Object& object, std::size_t index) {
 /// Unmaps [first, last] and waits until no page of it is busy, with the gate closed throughout. On success the caller
 /// owns the range until it lets the gate open again: the gate stays closed for `then()`, which takes the blocks away,
 /// and opens afterwards. On failure it opens at once, and the range stays unmapped. Without a deadline and a canceller
-/// it always succeeds: use that form to destroy an object. A range with first > last is empty. May block.
-template <layout_object Object, access_gate Gate, class Then>
+/// it always succeeds: use that form to destroy an object. A range with first > last is empty. The gate has the Sync of
+/// the object's pages, so that one canceller ends either wait. May block.
+template <class Object, class Gate, class Then>
 [[nodiscard("the layout may not be broken")]] break_result break_layout(
     Object& object, Gate& gate, std::size_t first, std::size_t last, Then then,
     const break_options<typename Gate::sync>& options = {}) noexcept {
+  static_assert(layout_object<Object>,
+                "pinref: the object of a break_layout must be as layout_object asks, noexcept included");
+  static_assert(access_gate<Gate>, "pinref: the gate of a break_layout must be as access_gate asks, noexcept included");
+  using page = std::remove_pointer_t<decltype(object.busy_in(first, last))>;
+  static_assert(std::is_same_v<typename Gate::sync, typename detail::ref_of<page>::sync>,
+                "pinref: the gate of a break_layout must have the Sync of the object's pages");
   struct closed {
     explicit closed(Gate& which) noexcept : gate(which) { gate.close(); }
     closed(const closed&) = delete;

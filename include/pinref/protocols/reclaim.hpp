@@ -62,6 +62,7 @@ enum class reclaim_result : unsigned char {
 /// clean. Precondition: the caller has the page locked, so that it is not marked dirty meanwhile. Lock-free.
 template <host_page Page>
 [[nodiscard]] reclaim_result reclaim_page(Page& page, std::size_t expected) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(dirty_page<Page>, "pinref: reclaim needs page_traits<Page>::dirty(page) and set_dirty(page)");
   using traits = page_traits<Page>;
   Page& head = pinref::compound_head(page);

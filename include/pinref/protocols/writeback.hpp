@@ -174,6 +174,7 @@ template <class Page, reverse_map<Page> Map, class Write,
 [[nodiscard]] writeback_result writeback_page(Page& page, Map& mappings, if_pinned policy, Write write,
                                               const deadline& until = deadline::never(),
                                               const Canceller& stop = {}) noexcept {
+  static_assert(detail::check_traits<Page>());
   static_assert(lockable_page<Page>, "pinref: writeback needs page_traits<Page>::lock(page) and unlock(page)");
   static_assert(cleanable_page<Page>,
                 "pinref: writeback needs page_traits<Page>::dirty(page), set_dirty(page) and clear_dirty(page)");

@@ -164,6 +164,36 @@ class zoned_word {
     return owner == owner_ref::resident && left < Zones::unit ? release_result::idle : release_result::released;
   }
 
+  /// What take and take_held do behind their branch: `delta` has been added, and the word shows trouble. For fast paths
+  /// that are compiled elsewhere.
+  [[nodiscard]] PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
+    for (;;) {
+      // (R2) pairs with (R5), (R7): acquire as (R1), because the add may count after all, in the life found here.
+      word_type now = word_.load(std::memory_order_acquire);
+      const auto step = Zones::after_take(now, delta);
+      if (step.next == now) return step.result;
+      if (word_.compare_exchange_weak(now, step.next, std::memory_order_relaxed, std::memory_order_relaxed)) {
+        if (step.wakes) wake();
+        return step.result;
+      }
+    }
+  }
+
+  /// What release does behind its branch: `delta` has been subtracted, and the word shows trouble.
+  [[nodiscard]] PINREF_SLOW_PATH release_result resolve_release(word_type delta, owner_ref owner) noexcept {
+    word_type now = load();
+    for (;;) {
+      const auto step = Zones::after_release(now, delta, Quiet, owner);
+      if (step.next == now) return step.result;
+      // (R4) pairs with (R3), (R13): acquire, so that the last releaser sees every access of every earlier holder, also
+      // of one that came and went since the caller's subtract.
+      if (word_.compare_exchange_weak(now, step.next, std::memory_order_acquire, std::memory_order_relaxed)) {
+        if (step.wakes) wake();
+        return step.result;
+      }
+    }
+  }
+
   /// What a release of no holder says. Never `last`, which only a release that gives up a holder may be told.
   [[nodiscard]] release_result release_nothing(owner_ref owner) const noexcept {
     const word_type now = load();
@@ -295,33 +325,6 @@ class zoned_word {
       return Sync::add_negative(word_, delta, order);
     else
       return Zones::troubled(static_cast<word_type>(word_.fetch_add(delta, order) + delta));
-  }
-
-  PINREF_SLOW_PATH take_result resolve_take(word_type delta) noexcept {
-    for (;;) {
-      // (R2) pairs with (R5), (R7): acquire as (R1), because the add may count after all, in the life found here.
-      word_type now = word_.load(std::memory_order_acquire);
-      const auto step = Zones::after_take(now, delta);
-      if (step.next == now) return step.result;
-      if (word_.compare_exchange_weak(now, step.next, std::memory_order_relaxed, std::memory_order_relaxed)) {
-        if (step.wakes) wake();
-        return step.result;
-      }
-    }
-  }
-
-  PINREF_SLOW_PATH release_result resolve_release(word_type delta, owner_ref owner) noexcept {
-    word_type now = load();
-    for (;;) {
-      const auto step = Zones::after_release(now, delta, Quiet, owner);
-      if (step.next == now) return step.result;
-      // (R4) pairs with (R3), (R13): acquire, so that the last releaser sees every access of every earlier holder, also
-      // of one that came and went since the caller's subtract.
-      if (word_.compare_exchange_weak(now, step.next, std::memory_order_acquire, std::memory_order_relaxed)) {
-        if (step.wakes) wake();
-        return step.result;
-      }
-    }
   }
 
   template <class Condition>

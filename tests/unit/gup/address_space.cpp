@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What a host's address space gets wrong, or leaves out, ends in an answer: nothing loops, nothing is handed out that
 // was not written.
 

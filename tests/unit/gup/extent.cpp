@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Ranges of bytes in objects of any length: one add for each object, and what comes out is what was looked at twice.
 
 #include "pinref/gup/extent.hpp"
@@ -14,6 +16,7 @@
 #include "pinref/handles/pin_owner.hpp"
 #include "pinref/handles/pin_request.hpp"
 #include "pinref/handles/pinned_range.hpp"
+#include "pinref/observe/accounted_ref.hpp"
 #include "pinref/page/page.hpp"
 
 using pinref::foll;
@@ -24,15 +27,17 @@ namespace {
 
 struct object {
   pinref::page_ref<> ref{pinref::bias64::live(1)};
-  bool is_exclusive = true, may_last = true, is_dirty = false;
+  bool is_exclusive = true, may_last = true, is_dirty = false, locked_by_another = false, counts_for_nobody = false;
   int freed = 0;
 
   void free_page() noexcept { ++freed; }
+  [[nodiscard]] bool immortal() const noexcept { return counts_for_nobody; }
   [[nodiscard]] bool longterm_pinnable() const noexcept { return may_last; }
   [[nodiscard]] bool exclusive() const noexcept { return is_exclusive; }
   void set_exclusive(bool to) noexcept { is_exclusive = to; }
   void lock() noexcept {}
   void unlock() noexcept {}
+  [[nodiscard]] bool try_lock() const noexcept { return !locked_by_another; }
   [[nodiscard]] bool dirty() const noexcept { return is_dirty; }
   void set_dirty() noexcept { is_dirty = true; }
 };
@@ -52,6 +57,7 @@ struct test_space {
   std::uintptr_t low = 1000, high = UINTPTR_MAX;
   std::function<void()> before_recheck, in_fault;
   std::function<gup_error(const pinref::extent_request&)> refuse;
+  std::function<extent()> lies;  // what a look-up finds instead
   bool present = true;
   gup_error in_the_end = gup_error::none;
   int broken = 0, interruptions = 0, calls_use = 1;
@@ -65,6 +71,7 @@ struct test_space {
     return {};
   }
   [[nodiscard]] extent lookup(const pinref::extent_request& want) const noexcept {
+    if (lies) return lies();
     return present ? at(want.at) : extent{};
   }
   [[nodiscard]] bool recheck(const pinref::extent_request& want, const extent& seen) noexcept {
@@ -301,4 +308,112 @@ TEST_CASE_FIXTURE(fixture, "objects are released as pages are: dirty, by a handl
   CHECK(second.pin_extents(space, 1990, 1000, foll::all, more, parts) == gup_result{0, gup_error::too_many_pages});
   CHECK(owner.live() == 0);
   check_idle();
+}
+
+TEST_CASE_FIXTURE(fixture, "what a device wrote to is released dirty later, where locks may be taken") {
+  pinref::pin_owner<object, std::mutex> owner{4};
+  {
+    pinref::pin_request request{owner};
+    REQUIRE(request.pin_extents(space, 1990, 1000, foll::write, held, parts).ok());
+    objects[1].locked_by_another = true;
+    CHECK(request.unpin_dirty_deferred().ok());
+    CHECK_FALSE(objects[1].is_dirty);
+    CHECK(pinref::page_dma_pinned(objects[1]));
+    objects[1].locked_by_another = false;
+    CHECK(owner.drain().ok());
+  }
+  for (object& each : objects) CHECK(each.is_dirty);
+  CHECK(owner.live() == 0);
+  check_idle();
+}
+
+namespace {
+
+pinref::pin_accounts<>& the_accounts() {
+  static pinref::pin_accounts<> all;
+  return all;
+}
+struct find_accounts {
+  pinref::pin_accounts<>& operator()(const void*) const noexcept { return the_accounts(); }
+};
+struct counted_object {
+  pinref::accounted_ref<pinref::page_ref<>, find_accounts> ref;
+
+  counted_object() { ref.init(1); }
+  void free_page() noexcept {}
+};
+
+/// One object for everything, or for everything but what another thread has taken away.
+struct counted_space {
+  struct extent {
+    counted_object* page = nullptr;
+    std::uintptr_t first = 0, last = UINTPTR_MAX;
+  };
+  using page = counted_object;
+
+  counted_object& all;
+  int rechecks_that_fail = 0;
+
+  [[nodiscard]] bool contains(std::uintptr_t, std::uintptr_t) const noexcept { return true; }
+  [[nodiscard]] extent lookup(const pinref::extent_request&) const noexcept { return {&all}; }
+  [[nodiscard]] bool recheck(const pinref::extent_request&, const extent&) noexcept {
+    return rechecks_that_fail-- <= 0;
+  }
+  template <class Use>
+  [[nodiscard]] gup_error fault_in(const pinref::extent_request&, Use use) noexcept {
+    return use({&all});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an extent is one pin in the books, and what is given back is in them, too") {
+  counted_object all;
+  counted_space space{all};
+  counted_object* held = nullptr;
+  pinref::extent_part<counted_space::extent> part;
+  const auto before = the_accounts().totals();
+  REQUIRE(pinref::pin_extents(space, 1, 1 << 20, foll::none, {&held, 1}, {&part, 1}).ok());
+  CHECK(the_accounts().totals().acquired - before.acquired == 1);
+  CHECK(the_accounts().totals().released == before.released);
+  CHECK(pinref::unpin_user_page(*held) == pinref::release_result::released);
+  CHECK(the_accounts().totals().released - before.released == 1);
+
+  space.rechecks_that_fail = 1;
+  REQUIRE(pinref::pin_extents(space, 1, 1 << 20, foll::none, {&held, 1}, {&part, 1}).ok());
+  CHECK(the_accounts().totals().acquired - before.acquired == 3);
+  CHECK(the_accounts().totals().released - before.released == 2);
+  CHECK(pinref::unpin_user_page(*held) == pinref::release_result::released);
+}
+
+TEST_CASE_FIXTURE(fixture, "what is pinned for long stays, where the object says that it may") {
+  REQUIRE(pin(1500, 10, foll::longterm) == gup_result{1, gup_error::none});
+  CHECK(space.faults.empty());
+  CHECK(pinref::unpin_user_page(*held[0]) == pinref::release_result::released);
+  check_idle();
+}
+
+TEST_CASE_FIXTURE(fixture, "an immortal object is exclusive to nobody, and is pinned without being counted") {
+  objects[0].counts_for_nobody = true;
+  objects[0].is_exclusive = false;
+  REQUIRE(pin(1500, 10) == gup_result{1, gup_error::none});
+  CHECK(space.faults.empty());
+  CHECK(space.broken == 0);
+  check_idle();
+}
+
+TEST_CASE_FIXTURE(fixture, "a look-up that finds an object elsewhere is not believed") {
+  for (const bool below : {false, true}) {
+    CAPTURE(below);
+    space.lies = [this, below] {
+      auto elsewhere = space.entries[below ? 0 : 2];
+      elsewhere.key = space.entries[1].key;
+      return elsewhere;
+    };
+    REQUIRE(pin(2005, 1) == gup_result{1, gup_error::none});
+    CHECK(held[0] == &objects[1]);
+    CHECK(parts[0].offset == 5);
+    CHECK(pinref::unpin_user_page(*held[0]) == pinref::release_result::released);
+    check_idle();
+  }
 }

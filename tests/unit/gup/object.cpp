@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/gup/object.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/gup/page_range.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Releases of many pages: what goes together, what is marked, and what is refused.
 
 #include "pinref/gup/release.hpp"
@@ -224,6 +226,9 @@ TEST_CASE("an immortal page in a dirty release is neither locked nor marked nor 
   CHECK(pinref::unpin_user_pages(pages, 1) == gup_result{1, gup_error::none});
   CHECK(pinref::unpin_user_pages_dirty_lock(pages, 1, true) == gup_result{1, gup_error::none});
   CHECK(pinref::unpin_user_folio_dirty_lock(zero, 3) == gup_result{3, gup_error::none});
+  // More than one step releases.
+  constexpr std::size_t many = pinref::bias64::max_pins_at_once + 1;
+  CHECK(pinref::unpin_user_folio(zero, many) == gup_result{many, gup_error::none});
   CHECK(pinref::release_pages(pages, 1) == gup_result{1, gup_error::none});
   CHECK(zero.ref.snapshot() == pinref::bias64::live(1));
   CHECK(zero.diary.empty());

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What a call does at each page: what it takes, looks at again, gives back and leaves to the host.
 
 #include "pinref/gup/walk.hpp"
@@ -50,7 +52,7 @@ struct file_space {
 };
 
 // A compound page of four, which copy-on-write may share.
-struct shared_page {
+struct run_page {
   pinref::page_ref<> ref;
   std::size_t from_head = 0;
   bool exclusive = false;
@@ -58,7 +60,7 @@ struct shared_page {
 };
 
 struct sharing_space {
-  using page = shared_page;
+  using page = run_page;
   static constexpr std::size_t page_size = 4096;
 
   sharing_space() {
@@ -79,6 +81,17 @@ struct sharing_space {
 
   page pages[4];
   int broken = 0;
+};
+
+// Presents as stable what a test tells it to; finds nothing without.
+struct presenting_space : sharing_space {
+  pinref::mapping<page> lookup(std::uintptr_t, foll) noexcept { return {}; }
+  template <class Use>
+  gup_error fault_in(std::uintptr_t, foll, Use use) noexcept {
+    return use(presented);
+  }
+
+  pinref::mapping<page> presented;
 };
 
 // Always told to give up.
@@ -146,16 +159,16 @@ struct pinref::page_traits<file_page> {
 };
 
 template <>
-struct pinref::page_traits<shared_page> {
-  static auto& ref(shared_page& p) noexcept { return p.ref; }
-  static shared_page& head(shared_page& p) noexcept { return *(&p - p.from_head); }
-  static std::size_t nr_pages(shared_page&) noexcept { return 4; }
-  static std::uint64_t frame_number(shared_page& p) noexcept { return p.from_head; }
-  static shared_page& nth_page(shared_page& p, std::size_t i) noexcept { return *(&p + i); }
-  static bool immortal(shared_page& head) noexcept { return head.immortal; }
-  static bool exclusive(shared_page& head) noexcept { return head.exclusive; }
-  static void set_exclusive(shared_page& head, bool mark) noexcept { head.exclusive = mark; }
-  static void free_page(shared_page&) noexcept {}
+struct pinref::page_traits<run_page> {
+  static auto& ref(run_page& p) noexcept { return p.ref; }
+  static run_page& head(run_page& p) noexcept { return *(&p - p.from_head); }
+  static std::size_t nr_pages(run_page&) noexcept { return 4; }
+  static std::uint64_t frame_number(run_page& p) noexcept { return p.from_head; }
+  static run_page& nth_page(run_page& p, std::size_t i) noexcept { return *(&p + i); }
+  static bool immortal(run_page& head) noexcept { return head.immortal; }
+  static bool exclusive(run_page& head) noexcept { return head.exclusive; }
+  static void set_exclusive(run_page& head, bool mark) noexcept { head.exclusive = mark; }
+  static void free_page(run_page&) noexcept {}
 };
 
 TEST_CASE_TEMPLATE("a mapping that changes under the fast path is given back in the same mode and faulted in", Layout,
@@ -463,7 +476,7 @@ TEST_CASE_TEMPLATE("whether a page may be held for long is asked of its head", L
 
 TEST_CASE("a shared compound page that the host presents for a pin is given back with all that was taken of it") {
   sharing_space space;
-  shared_page* pages[4] = {};
+  run_page* pages[4] = {};
   CHECK(pinref::pin_user_pages(space, 4096, 3, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
   CHECK(pinref::pin_user_pages_fast(space, 4096, 3, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
   CHECK(pinref::pin_user_pages_fast(space, 0, 1, foll::none, pages) == gup_result{0, gup_error::broken_mapping});
@@ -477,7 +490,7 @@ TEST_CASE("a shared compound page that the host presents for a pin is given back
 
 TEST_CASE("the mark of a compound page is its head's") {
   sharing_space space;
-  shared_page* pages[1] = {};
+  run_page* pages[1] = {};
   for (const bool exclusive : {false, true})
     for (const auto& entry : entry_points<sharing_space>()) {
       if (!entry.pins) continue;
@@ -492,7 +505,7 @@ TEST_CASE("the mark of a compound page is its head's") {
 TEST_CASE("an immortal page is pinned though it is shared") {
   sharing_space space;
   space.pages[0].immortal = true;
-  shared_page* pages[1] = {};
+  run_page* pages[1] = {};
   for (const auto& entry : entry_points<sharing_space>()) {
     CHECK(entry.call(space, sharing_space::page_size, 1, foll::none, pages) == gup_result{1, gup_error::none});
     CHECK(space.pages[0].ref.snapshot() == pinref::bias64::live(1));
@@ -619,4 +632,24 @@ TEST_CASE("a relocation that fails at the k-th try, for every k, leaves no pin o
       for (std::size_t i = 0; i != 8; ++i) CHECK(space.pages[i].ref.snapshot() == pinref::bias64::live(1));
       for (auto* page : pages) CHECK(page == nullptr);
     }
+}
+
+TEST_CASE("a host that presents no page as stable, or a run of none, has a broken mapping, and nothing is touched") {
+  presenting_space space;
+  space.pages[0].exclusive = true;
+  run_page* out = nullptr;
+  SUBCASE("no page") {
+    space.presented = {nullptr, 0, 1};
+  }
+  SUBCASE("a run of none") {
+    space.presented = {&space.pages[0], 0, 0};
+  }
+  for (const bool fast : {false, true}) {
+    CAPTURE(fast);
+    CHECK((fast ? pinref::pin_user_pages_fast(space, 0, 1, foll::none, &out)
+                : pinref::pin_user_pages(space, 0, 1, foll::none, &out)) == gup_result{0, gup_error::broken_mapping});
+    CHECK(out == nullptr);
+  }
+  CHECK(space.broken == 2);
+  CHECK(space.pages[0].ref.snapshot() == pinref::bias64::live(1));
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/handles/page_handle.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // An owner of several requests, held and put off, and what its host sees of it.
 
 #include "pinref/handles/pin_owner.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // One request: what it counts, what it releases, and what it puts off.
 
 #include "pinref/handles/pin_request.hpp"

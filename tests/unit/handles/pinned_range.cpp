@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/handles/pinned_range.hpp"
 
 #include <doctest/doctest.h>

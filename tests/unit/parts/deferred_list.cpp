@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/parts/deferred_list.hpp"
 
 #include <doctest/doctest.h>

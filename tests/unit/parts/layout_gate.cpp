@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/parts/layout_gate.hpp"
 
 #include <doctest/doctest.h>

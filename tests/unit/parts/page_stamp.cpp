@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/parts/page_stamp.hpp"
 
 #include <doctest/doctest.h>
@@ -45,6 +47,26 @@ bool still_valid_after(Change change) {
 
 }  // namespace
 
+TEST_CASE("a read that begins without a question is refused at its end instead") {
+  frame page;
+  const auto valid = [&page](const pinref::stamp_seen& seen) { return page.stamp_.read_validate(page.ref, seen); };
+  CHECK(valid(page.stamp_.read_begin()));
+
+  REQUIRE(page.ref.try_pin() == pinref::take_result::taken);
+  pinref::stamp_seen seen = page.stamp_.read_begin();
+  CHECK(!valid(seen));
+  page.stamp_.changed();
+  (void)page.ref.unpin();
+  CHECK(!valid(seen));
+
+  page.stamp_.write_begin();
+  seen = page.stamp_.read_begin();
+  CHECK(!valid(seen));
+  page.stamp_.write_end();
+  CHECK(!valid(seen));
+  CHECK(valid(page.stamp_.read_begin()));
+}
+
 TEST_CASE("a page is read without a hold while it lives, is not pinned and nobody writes") {
   frame page;
   CHECK(page.readable());
@@ -55,6 +77,8 @@ TEST_CASE("a page is read without a hold while it lives, is not pinned and nobod
   page.stamp_.write_begin();
   CHECK(!page.readable());
   page.stamp_.write_end();
+  CHECK(page.readable());
+  page.stamp_.changed();
   CHECK(page.readable());
   REQUIRE(page.ref.freeze(1));
   CHECK(!page.readable());
@@ -129,4 +153,18 @@ TEST_CASE("copies beside a writer are whole when they validate") {
   stop.store(true, std::memory_order_relaxed);
   writer.join();
   CHECK(torn == 0);
+}
+
+TEST_CASE("words are copied into a page and out of it, all of them and no more") {
+  const std::uint64_t from[] = {1, 2, 3};
+  std::uint64_t page[] = {0, 0, 0, 9};
+  pinref::copy_in(page, from, 3);
+  CHECK(page[0] == 1);
+  CHECK(page[2] == 3);
+  CHECK(page[3] == 9);
+  std::uint64_t to[] = {0, 0, 9};
+  pinref::copy_out(to, page, 2);
+  CHECK(to[0] == 1);
+  CHECK(to[1] == 2);
+  CHECK(to[2] == 9);
 }

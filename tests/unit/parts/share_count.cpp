@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/parts/share_count.hpp"
 
 #include <doctest/doctest.h>

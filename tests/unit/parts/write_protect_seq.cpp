@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A sequence that keeps lockless pins out of a fork; and pins against a fork of their space, played out in one thread:
 // begun before them, between them, or over before the last.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What the explorer cannot show: that a hot page is a page_ref to everybody who uses one.
 
 #include "pinref/ref/hot_ref.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Every operation in every state of a small word, against an oracle in plain integers; and the hazards of Linux's page
 // and refcount code, each with the answer given here.
 
@@ -478,4 +480,17 @@ TEST_CASE("A2.5: naive arithmetic on one word loses the pin, which is what bias3
   CHECK_FALSE(ref.dma_pinned());
   // Even so the page is never freed early.
   CHECK(ref.unpin() == release_result::underflow);
+}
+
+TEST_CASE("a release with a change of bits of more than one step is refused, also where the product wraps around") {
+  using layout = pinref::bias_layout<std::uint64_t, 32, 511, 4>;
+  page_ref<layout> ref;
+  ref.init();
+  REQUIRE(ref.try_pin() == take_result::taken);
+  const auto before = ref.snapshot();
+  for (const std::size_t n : {layout::max_pins_at_once + 1, (std::size_t{1} << 32) + 1, (std::size_t{1} << 28) + 1}) {
+    CHECK(ref.unpin_and_change({.set = 1}, n) == release_result::underflow);
+    CHECK(ref.put_and_change({.set = 1}, layout::max_references_at_once + n) == release_result::underflow);
+  }
+  CHECK(ref.snapshot() == before);
 }

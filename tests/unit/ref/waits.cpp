@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Threads that wait for a word, and what they leave behind.
 
 #include <doctest/doctest.h>

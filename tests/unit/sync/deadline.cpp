@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/sync/deadline.hpp"
 
 #include <doctest/doctest.h>

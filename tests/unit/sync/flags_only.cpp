@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The sign of an add or a subtract as the processor's flags tell it, beside what the arithmetic says. On a compiler
 // that needs no such operations there are none, and zoned_word's plain code is what the other tests run.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/sync/hot_threads.hpp"
 
 #include <doctest/doctest.h>
@@ -7,6 +9,8 @@
 #include <set>
 #include <thread>
 #include <vector>
+
+#include "other_stamp.hpp"
 
 using pinref::hot_threads;
 
@@ -65,4 +69,12 @@ TEST_CASE("a thread that has left an object knows nothing of it, and another has
     std::thread{[&] { CHECK(threads->enroll() == 1); }}.join();
   }}.join();
   CHECK(threads->number() == hot_threads::none);
+}
+
+TEST_CASE("of an object that another version has made, no thread gets a number") {
+  hot_threads threads;
+  support::stamp_otherwise(threads);
+  CHECK(!threads.of_this_layout());
+  CHECK(!threads.enter());
+  CHECK(threads.number() == hot_threads::none);
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The real sleep: what the explorer's waiters are shown with is a model of this.
 
 #include "pinref/sync/std_sync.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/sync/stop_token.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What a hot page keeps for each thread, and when that moves into its word.
 
 #include "pinref/word/hot_word.hpp"
@@ -14,6 +16,7 @@
 
 #include "hot_pages.hpp"
 #include "layouts.hpp"
+#include "other_stamp.hpp"
 
 using pinref::bias64;
 using pinref::hot_ref;
@@ -311,4 +314,11 @@ TEST_CASE("make_hot adds nothing to a word that has filled up meanwhile") {
   hooked_sync::hook = nullptr;
   CHECK_FALSE(hot);
   CHECK(p.ref.snapshot() == layout::live(full));
+}
+
+TEST_CASE("slots that another version has made are not counted in") {
+  hot_page<hot_ref<bias64, numbered, 2>> p;
+  support::stamp_otherwise(*p.counts);
+  CHECK_FALSE(p.heat());
+  CHECK(p.ref.snapshot() == bias64::live(1));
 }

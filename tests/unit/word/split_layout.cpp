@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/word/split_layout.hpp"
 
 #include <doctest/doctest.h>

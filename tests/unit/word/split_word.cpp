@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Two words: the holders, and the pins among them.
 
 #include "pinref/word/split_word.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The races behind the branch, each played out by one thread: the hook runs between two atomic operations of a call.
 // And claims of several claimants, which page_ref does not make.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/word/zones.hpp"
 
 #include <doctest/doctest.h>
