@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Plants the bugs of bugs.txt one at a time, and asks the tests that each of them names whether they notice."""
 
 import argparse
@@ -19,7 +20,7 @@ import noticing  # noqa: E402
 
 COMPILE = ["-std=c++20", "-w"]
 # The explorer has no time to go without.
-OPTIMIZE = {"unit": "-O0", "explore": "-O1"}
+OPTIMIZE = {"unit": "-O0", "share": "-O0", "explore": "-O1"}
 
 
 @dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """run.py accepts a bug that its test notices, and refuses each way in which an entry can be wrong.
 
 The last line reads `N passed, N failed`.

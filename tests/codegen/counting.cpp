@@ -1,4 +1,6 @@
-// Functions of known cost, so that check.py is known to count: each is what a fast path must not become.
+// SPDX-License-Identifier: MIT
+
+// Functions of known cost, so that budgets.py is known to count: each is what a fast path must not become.
 
 #include <atomic>
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Every fast path, for counting: counts.py reads the disassembly and compares it with docs/codegen.md.
 
 #include <pinref/gup/release.hpp>

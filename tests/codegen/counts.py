@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The instructions of every fast path stay as many as docs/codegen.md records, and every one is listed there.
 
 Counted is what a call executes that succeeds at once: the shortest way to `ret` that changes the word, or, of a

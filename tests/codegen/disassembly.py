@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads the disassembly of an object file, x86-64 or aarch64, and finds the fast path of its functions."""
 
 import re

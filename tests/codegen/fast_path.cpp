@@ -1,4 +1,7 @@
-// What the fast paths compile to; check.py reads the disassembly. Each function states its budget in the line above it.
+// SPDX-License-Identifier: MIT
+
+// What the fast paths compile to; budgets.py reads the disassembly. Each function states its budget in the line above
+// it.
 
 #include <pinref/ref/page_ref.hpp>
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A hot page: not one locked operation, and branches that are all predicted. Loaded are whether it is hot, twice; whose
 // numbers it uses, which nobody writes; this thread's number; and its count. A count is compared with its bound, and
 // the numbers' owner with what the thread remembers, in memory.

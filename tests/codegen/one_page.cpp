@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // pin_user_pages_fast of one page costs its steps: look up, pin, look again. There is no call in it, and one locked
 // instruction.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The calls on a page cost what the word costs: no capability, handle, owner, accounting or checking that the host does
 // not use leaves an instruction in them, though all their headers are here.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // May the page be pinned? One compare tells a page that is alive and is not.
 
 #include <pinref/ref/page_ref.hpp>

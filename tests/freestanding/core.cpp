@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: MIT
+
 // The core without an operating system, a C library or exceptions, on atomics of its own: what a kernel or a firmware
-// would bring. check.py links it against nothing; where it can start by itself it also runs.
+// would bring. without_libraries.py links it against nothing; where it can start by itself it also runs.
 
 #include <pinref/gup/gup.hpp>
 #include <pinref/gup/release.hpp>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every atomic access in include/pinref names its memory order, no order is seq_cst, and there is no fence.
 
 An access is a call of load, store, exchange, fetch_*, compare_exchange_* or wait on an atomic, and any use of one by an

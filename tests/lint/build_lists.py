@@ -1,11 +1,12 @@
+# SPDX-License-Identifier: MIT
 """Every C++ source of tests/, bench/, examples/ and explorer/ is built: the nearest meson.build names it.
 
-The cases of tests/nocompile are found by their driver. Other drivers' inputs are named in meson.build like sources.
+The cases of tests/nocompile, and the main of tests/mutation, are found by their driver. Other drivers' inputs are named in meson.build like sources.
 """
 
 import tree
 
-DRIVEN = {"tests/nocompile", "tests/consumers", "explorer/examples"}
+DRIVEN = {"tests/mutation", "tests/nocompile", "tests/consumers", "explorer/examples"}
 
 
 def check(root):

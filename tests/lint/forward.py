@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """fwd.hpp is the page of all public names: each stands there, declared or, where that cannot be, in a comment; and
 nothing stands there that no header has.
 

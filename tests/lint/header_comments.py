@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every header of the library names its licence, then #pragma once, then opens with one comment that says
 
 - what it is: `/// \\file`, then a first sentence that ends with a full stop;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No identifier is called linux or unix: both are macros in gnu++20. Macros of the library begin with PINREF_.
 
 System headers below linux/ may be included.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A header includes only its own floor and the lower ones it needs.
 
 MAY_INCLUDE says which: what no floor needs is not allowed, so that a new arrow is a decision. Each floor has an

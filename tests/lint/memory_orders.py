@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every acquire and release in include/pinref is numbered, says what it pairs with, and stands in docs/memory-model.md.
 
 In a header. A statement that names memory_order_acquire, memory_order_release or memory_order_acq_rel (also

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The project speaks of itself alone: no file names a place outside the tree.
 
 That is a path that climbs out of the tree with `../`, and an absolute path where people keep their work.

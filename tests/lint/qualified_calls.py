@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No function of a host's replaces one of the library's: every call names its namespace.
 
 Inside include/pinref a call of a function that some header declares in a namespace is written `pinref::f(...)` or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every public name of include/pinref has a comment, and every header with functions says what no signature can say.
 
 Names. A public type, concept, alias, variable, function or member, outside namespace detail, has a `///` comment

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each lint passes a small good tree and reports each mistake put into it."""
 
 import re
@@ -29,12 +30,16 @@ OPENING = """\
 """
 
 GOOD = {
-    "meson.build": "project('pinref', 'cpp',\n  version: '1.2.3',\n)\n",
-    "CMakeLists.txt": "project(pinref VERSION 1.2.3 LANGUAGES CXX)\n",
+    "meson.build": "# SPDX-License-Identifier: MIT\nproject('pinref', 'cpp',\n  version: '1.2.3',\n)\n",
+    "CMakeLists.txt": "# SPDX-License-Identifier: MIT\nproject(pinref VERSION 1.2.3 LANGUAGES CXX)\n",
     "CHANGELOG.md": "# Changelog\n\n## 1.2.3\n\n- It begins.\n",
-    "tests/meson.build": "sources = files(\n  'unit/a.cpp',\n  'unit/foreign_names.cpp',\n)\n",
-    "tests/unit/a.cpp": "#include <linux/futex.h>\n// a unix comment\nint a = 0;\n",
-    "tests/unit/foreign_names.cpp": "FOREIGN(head_of);\nFOREIGN(pins);\n",
+    "c/include/pinref.h": "// SPDX-License-Identifier: MIT\n#define PINREF_VERSION_MAJOR 1\n"
+        "#define PINREF_VERSION_MINOR 2\n#define PINREF_VERSION_PATCH 3\n",
+    "packaging/debian/changelog": "pinref (1.2.3-1) unstable; urgency=medium\n",
+    "tests/meson.build": "# SPDX-License-Identifier: MIT\nsources = files(\n  'unit/a.cpp',\n  'unit/foreign_names.cpp',\n)\n",
+    "tests/unit/a.cpp": "// SPDX-License-Identifier: MIT\n#include <linux/futex.h>\n// a unix comment\nint a = 0;\n",
+    "tools/run": "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# Runs it.\n",
+    "tests/unit/foreign_names.cpp": "// SPDX-License-Identifier: MIT\nFOREIGN(head_of);\nFOREIGN(pins);\n",
     "include/pinref/version.hpp": OPENING.format(name="version.hpp") +
         "#define PINREF_VERSION_MAJOR 1\n#define PINREF_VERSION_MINOR 2\n"
         "#define PINREF_VERSION_PATCH 3\n",
@@ -163,7 +168,14 @@ MISTAKES = [
     ("version", "meson.build", "1.2.3", "1.2.4", "meson.build: 1.2.4"),
     ("version", "CMakeLists.txt", "1.2.3", "1.2", "CMakeLists.txt: 1.2,"),
     ("version", "CHANGELOG.md", "## 1.2.3", "## 1.3.0\n\n## 1.2.3", "CHANGELOG.md: 1.3.0"),
+    ("version", "c/include/pinref.h", "PATCH 3", "PATCH 4", "PINREF_VERSION_PATCH is not 3"),
+    ("version", "packaging/debian/changelog", "1.2.3", "1.2.2", "packaging/debian/changelog: 1.2.2"),
     ("version", "include/pinref/version.hpp", "PINREF_VERSION_PATCH 3", "PINREF_PATCH 3", "no PINREF_"),
+    ("allocation", PAGE, "struct page {", "inline int* p = new int;\nstruct page {", "a new-expression"),
+    ("allocation", PAGE, "struct page {", "inline void end(int* p) { delete p; }\nstruct page {", "a delete-expression"),
+    ("allocation", PAGE, "struct page {", "inline void* p = malloc(1);\nstruct page {", "a call of malloc"),
+    ("allocation", PAGE, "struct page {", "inline auto p = std::make_unique<int>();\nstruct page {", "a smart pointer"),
+    ("allocation", PAGE, "struct page {", "#include <vector>\nstruct page {", "<vector>"),
     ("paths", "CHANGELOG.md", "It begins.", "See /" + "home/me/notes.", "a path of some machine"),
     ("paths", "CHANGELOG.md", "It begins.", "See /" + "work/notes.", "a path of some machine"),
     ("paths", "CHANGELOG.md", "It begins.", "See ../" + "shared.", "leaves the tree"),
@@ -177,6 +189,13 @@ MISTAKES = [
     ("header_comments", PAGE, "#pragma once\n", "", "does not begin with"),
     ("header_comments", PAGE, "struct page {", "\n" * 300 + "struct page {", "and no reason why"),
     ("header_comments", PAGE, "// SPDX-License-Identifier: MIT\n", "", "does not begin with"),
+    ("licence", "tests/unit/a.cpp", "// SPDX-License-Identifier: MIT\n", "", "a.cpp: does not begin with `// SPDX"),
+    ("licence", "tests/unit/a.cpp", "// SPDX-License-Identifier: MIT", "// SPDX-License-Identifier: X11", "a.cpp: does not"),
+    ("licence", "tests/unit/a.cpp", "// SPDX", "\n// SPDX", "a.cpp: does not begin"),
+    ("licence", "tests/meson.build", "# SPDX", "// SPDX", "tests/meson.build: does not begin with `# SPDX"),
+    ("licence", "CMakeLists.txt", "# SPDX-License-Identifier: MIT\n", "", "CMakeLists.txt: does not begin"),
+    ("licence", "tools/run", "# SPDX-License-Identifier: MIT\n", "", "tools/run: does not begin"),
+    ("licence", PAGE, "// SPDX-License-Identifier: MIT\n", "", "leaf.hpp: does not begin"),
     ("qualified_calls", PAGE, "return detail::head_of(page)", "return head_of(page)", "head_of without its namespace"),
     ("qualified_calls", PAGE, "return detail::head_of(page)", "using detail::head_of; return head_of<Page>(page)",
      "head_of without its namespace"),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """clang-format and clang-tidy find nothing, in the versions that .clang-format and .clang-tidy are written for.
 
 Another version lays out and finds differently, so without the pinned one the test is skipped (exit code 77).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tools read their arguments first: --help and wrong ones install, build and write nothing, and a tree that cannot be
 written to is a line of text.
 """
@@ -18,6 +19,7 @@ TOOLS = {
     "test": ("--suite NAME", [["--wrong"], ["--suite"], ["--suite", "nonsense"], ["--suite=nonsense"], ["unit"]]),
     "demo": ("--directory DIR", [["--wrong"], ["--directory"], ["somewhere"]]),
     "bench": ("--quick", [["--wrong"], ["--json"], ["--quick=1"], ["words"]]),
+    "amalgamate": ("--output", [["--wrong"], ["--output"], ["somewhere"]]),
     "fuzz": ("SECONDS", [["--wrong"], ["soon"], ["1", "2"]]),
     "mutate": ("--only", [["--wrong"], ["--only"], ["words"]]),
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the lints share: the project's files, C++ text split into code and comments, and how to report."""
 
 import argparse

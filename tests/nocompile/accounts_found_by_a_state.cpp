@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): template constraint failure
 // expect(clang): constraints not satisfied
 // expect: accounts_finder

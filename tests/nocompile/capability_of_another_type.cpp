@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect: pinref: page_traits<Page>::frame_number and nth_page must be as numbered_page asks, noexcept included
 // expect: pinref: page_traits<Page>::lock and unlock must be as lockable_page asks, noexcept included
 // expect: pinref: page_traits<Page>::try_lock and unlock must be as trylockable_page asks, noexcept included

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect: pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included
 // expect: pinref: page_traits<Page>::frame_number and nth_page must be as numbered_page asks, noexcept included
 // expect: pinref: page_traits<Page>::unlock needs a lock or try_lock beside it, noexcept included

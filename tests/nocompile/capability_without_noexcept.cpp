@@ -1,4 +1,6 @@
-// expect: pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included
+// SPDX-License-Identifier: MIT
+
+// first: pinref: page_traits<Page>::head and nr_pages must be as compound_page asks, noexcept included
 #include <cstddef>
 #include <pinref/pinref.hpp>
 

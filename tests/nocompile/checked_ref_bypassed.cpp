@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): invalid initialization of reference of type 'pinref::page_ref<>&' from expression of type 'word'
 // expect(clang): non-const lvalue reference to type 'pinref::page_ref<>'
 #include <pinref/observe/checked_ref.hpp>

@@ -1,4 +1,6 @@
-// expect: pinref: takes of compound pages need page_traits<Page>::free_page(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: takes of compound pages need page_traits<Page>::free_page(page)
 #include <cstddef>
 #include <pinref/pinref.hpp>
 

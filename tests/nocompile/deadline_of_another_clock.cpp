@@ -1,4 +1,6 @@
-// expect: pinref: deadline::at needs a time point of std::chrono::steady_clock in whole units
+// SPDX-License-Identifier: MIT
+
+// first: pinref: deadline::at needs a time point of std::chrono::steady_clock in whole units
 #include <chrono>
 #include <pinref/pinref.hpp>
 

@@ -1,4 +1,6 @@
-// expect: pinref: deferred release needs page_traits<Page>::try_lock(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: deferred release needs page_traits<Page>::try_lock(page)
 #include <mutex>
 #include <pinref/pinref.hpp>
 

@@ -1,4 +1,6 @@
-// expect: pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: dirty release needs page_traits<Page>::lock(page) and unlock(page)
 #include <pinref/pinref.hpp>
 
 struct frame {

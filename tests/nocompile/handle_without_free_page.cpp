@@ -1,4 +1,6 @@
-// expect: pinref: handles need page_traits<Page>::free_page(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: handles need page_traits<Page>::free_page(page)
 #include <pinref/pinref.hpp>
 
 struct frame {

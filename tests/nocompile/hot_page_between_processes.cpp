@@ -1,4 +1,6 @@
-// expect: pinref: a hot page has users in one process, use page_ref
+// SPDX-License-Identifier: MIT
+
+// first: pinref: a hot page has users in one process, use page_ref
 #include <pinref/pinref.hpp>
 
 struct of_a_process : pinref::hot_sync {

@@ -1,4 +1,6 @@
-// expect: pinref: the Sync of a hot_ref must be as hot_word_sync asks
+// SPDX-License-Identifier: MIT
+
+// first: pinref: the Sync of a hot_ref must be as hot_word_sync asks
 #include <pinref/pinref.hpp>
 
 #if defined(PINREF_NOCOMPILE_CONTROL)

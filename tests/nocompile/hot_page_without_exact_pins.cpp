@@ -1,4 +1,6 @@
-// expect: pinref: a hot page needs a layout with exact pins
+// SPDX-License-Identifier: MIT
+
+// first: pinref: a hot page needs a layout with exact pins
 #include <pinref/pinref.hpp>
 
 #if defined(PINREF_NOCOMPILE_CONTROL)

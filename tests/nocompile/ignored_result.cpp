@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): ignoring return value
 // expect(clang): ignoring return value
 #include <pinref/pinref.hpp>

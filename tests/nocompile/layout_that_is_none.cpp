@@ -1,4 +1,6 @@
-// expect: pinref: the Layout of a page_ref must be as word_layout asks
+// SPDX-License-Identifier: MIT
+
+// first: pinref: the Layout of a page_ref must be as word_layout asks
 #include <cstdint>
 #include <pinref/pinref.hpp>
 

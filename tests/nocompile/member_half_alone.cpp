@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect: pinref: page_traits<Page>::resident and on_idle must be as idle_page asks, noexcept included
 // expect: pinref: page_traits<Page>::free_page must be as freeable_page asks, noexcept included
 // A host by members is judged as one by traits is.

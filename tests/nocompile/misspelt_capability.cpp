@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): constraints not satisfied
 // expect(gcc): the required expression 'pinref::page_traits<Page>::free_page(page)' is invalid
 // expect(gcc): the required expression 'space.prefetch(address)' is invalid

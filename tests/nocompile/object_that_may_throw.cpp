@@ -1,4 +1,6 @@
-// expect: layout_object
+// SPDX-License-Identifier: MIT
+
+// first: pinref: the object of a break_layout must be as layout_object asks
 // What breaks a layout has closed the gate, and must open it again.
 #include <cstddef>
 #include <pinref/pinref.hpp>

@@ -1,4 +1,6 @@
-// expect: pinref: what observes a word must be as word_observer asks
+// SPDX-License-Identifier: MIT
+
+// first: pinref: what observes a word must be as word_observer asks
 #include <cstddef>
 #include <pinref/observe/observed_ref.hpp>
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): constraints not satisfied
 // expect(clang): because 'frame' does not satisfy 'host_page'
 #include <pinref/pinref.hpp>

@@ -1,4 +1,6 @@
-// expect: pinref: this is a pin; release it as one, with its handle's reset()
+// SPDX-License-Identifier: MIT
+
+// first: pinref: this is a pin; release it as one, with its handle's reset()
 #include <pinref/pinref.hpp>
 
 struct frame {

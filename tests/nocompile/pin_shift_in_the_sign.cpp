@@ -1,4 +1,6 @@
-// expect: pinref: PinShift leaves no room for pins below the sign bit
+// SPDX-License-Identifier: MIT
+
+// first: pinref: PinShift leaves no room for pins below the sign bit
 #include <pinref/pinref.hpp>
 
 #if defined(PINREF_NOCOMPILE_CONTROL)

@@ -1,4 +1,6 @@
-// expect: pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: a range of pages needs page_traits<Page>::frame_number(page) and nth_page(page, i)
 #include <pinref/pinref.hpp>
 
 struct frame {

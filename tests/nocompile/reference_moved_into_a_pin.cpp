@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): conversion from
 // expect(clang): no viable conversion from
 #include <pinref/pinref.hpp>

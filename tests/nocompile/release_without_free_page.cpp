@@ -1,4 +1,6 @@
-// expect: pinref: releasing many pages needs page_traits<Page>::free_page(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: releasing many pages needs page_traits<Page>::free_page(page)
 #include <pinref/pinref.hpp>
 
 struct frame {

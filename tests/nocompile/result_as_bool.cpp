@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): could not convert
 // expect(clang): is not contextually convertible to 'bool'
 #include <pinref/pinref.hpp>

@@ -1,4 +1,6 @@
-// expect: pinref: can_reuse_locked needs page_traits<Page>::share_count(page)
+// SPDX-License-Identifier: MIT
+
+// first: pinref: can_reuse_locked needs page_traits<Page>::share_count(page)
 #include <pinref/pinref.hpp>
 
 struct frame {

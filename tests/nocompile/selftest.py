@@ -1,4 +1,5 @@
-"""check.py accepts a good case and refuses each way in which a case can be wrong.
+# SPDX-License-Identifier: MIT
+"""refused.py accepts a good case and refuses each way in which a case can be wrong.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -17,16 +18,20 @@ int main() {{ {control} }}
 int main() {{ {mistake} }}
 #endif
 """
+FIRST = CASE.replace("// expect", "// first")
 MISTAKE = 'static_assert(sizeof(int) == 0, "so it goes");'
+LATER = ' static_assert(sizeof(int) == 1, "later");'
 
-# name: the case, and what check.py says about it
+# name: the case, and what refused.py says about it
 CASES = {
     "good": (CASE.format(expect="so it goes", control="", mistake=MISTAKE), "refused as expected"),
     "compiles": (CASE.format(expect="so it goes", control="", mistake=""), "it compiles"),
-    "other_text": (CASE.format(expect="so be it", control="", mistake=MISTAKE), "lacks ['so be it']"),
+    "other_text": (CASE.format(expect="so be it", control="", mistake=MISTAKE), "lacks ['expect: so be it']"),
+    "good_first": (FIRST.format(expect="so it goes", control="", mistake=MISTAKE + LATER), "refused as expected"),
+    "not_first": (FIRST.format(expect="later", control="", mistake=MISTAKE + LATER), "lacks ['first: later']"),
     "bad_control": (CASE.format(expect="so it goes", control=MISTAKE, mistake=MISTAKE),
                     "the control does not compile"),
-    "no_text": (CASE.format(expect="", control="", mistake=MISTAKE), "no `// expect: text` line"),
+    "no_text": (CASE.format(expect="", control="", mistake=MISTAKE), "no `// first: text` or"),
 }
 
 
@@ -40,9 +45,9 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, f"{name}.cpp").write_text(text)
             result = subprocess.run(
-                [sys.executable, Path(__file__).with_name("check.py"), "--root", folder, "--cases", folder,
+                [sys.executable, Path(__file__).with_name("refused.py"), "--root", folder, "--cases", folder,
                  "--", *options.command], text=True, capture_output=True)
-        if wanted in result.stdout and (result.returncode == 0) == (name == "good"):
+        if wanted in result.stdout and (result.returncode == 0) == name.startswith("good"):
             passed += 1
         else:
             failed += 1

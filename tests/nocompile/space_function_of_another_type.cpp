@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect: pinref: prefetch(address) of a space must be as prefetching_space asks, noexcept included
 // expect: pinref: broken_mapping(address) of a space must be as diagnosing_space asks, noexcept included
 // expect: pinref: relocate(start, n) of a space must be as relocating_space asks, noexcept included

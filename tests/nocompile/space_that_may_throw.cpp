@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect(gcc): no matching function for call to 'pin_user_pages_fast
 // expect(clang): no matching function for call to 'pin_user_pages_fast'
 // expect: fault_in

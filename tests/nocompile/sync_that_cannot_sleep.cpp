@@ -1,4 +1,6 @@
-// expect: pinref: the Sync of a page_ref must be as word_sync asks
+// SPDX-License-Identifier: MIT
+
+// first: pinref: the Sync of a page_ref must be as word_sync asks
 #include <pinref/pinref.hpp>
 
 // Everything of a Sync but the sleep.

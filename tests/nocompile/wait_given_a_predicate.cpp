@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // expect: cancels_waits
 #include <pinref/pinref.hpp>
 

@@ -1,4 +1,6 @@
-// expect: pinref: the reference word must be lock-free on this target
+// SPDX-License-Identifier: MIT
+
+// first: pinref: the reference word must be lock-free on this target
 #include <atomic>
 #include <pinref/pinref.hpp>
 

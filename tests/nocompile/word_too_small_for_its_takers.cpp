@@ -1,4 +1,6 @@
-// expect: pinref: this word is too small for so many takers
+// SPDX-License-Identifier: MIT
+
+// first: pinref: this word is too small for so many takers
 #include <pinref/pinref.hpp>
 
 #if defined(PINREF_NOCOMPILE_CONTROL)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fragments of code, as they stand in comments and pages, made into programs that compile and run.
 
 A fragment uses names that a reader knows from the text around it: `page`, `space`, `start_dma()`. They come from a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The example in the opening comment of every header compiles without a warning, runs, and leaves nothing held.
 
 The examples of one floor are one program, with the prelude of that name (see fragments.py). The arguments after `--`

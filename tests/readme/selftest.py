@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The checks of fragments and pages pass what is right and report each mistake."""
 
 import argparse
@@ -5,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import check
+import pages
 import fragments
 import headers
 
@@ -84,7 +85,7 @@ def main():
         (root / "made.hpp").write_text("int a;\nint b;\n\nint  c;\n")
         for text, wanted in PAGES:
             page.write_text(text)
-            cases = list(check.check_page(root, page))
+            cases = list(pages.check_page(root, page))
             wrong = cases[0][1] if cases else None
             if callable(wrong):
                 wrong = wrong(options.command, options.root)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What every fragment may call. Nothing here does anything: an example shows calls of the library.

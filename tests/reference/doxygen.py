@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Doxygen makes the reference (docs/Doxyfile) and finds no public name without a comment, nor anything else to warn of.
 
 Other versions find differently, so without the pinned one the test is skipped (exit code 77). With --output the

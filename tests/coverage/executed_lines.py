@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which lines of include/pinref the deterministic suites execute.
 
 Reads the counts that the tests of a build with `-Db_coverage=true` have left, and takes them away, so that the next

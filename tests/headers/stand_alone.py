@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every public header stands alone, may be included twice, and is clean under strict warnings.
 
 Modes: `default` and `no-exceptions` compile each header by itself, included twice; `two-units` links two

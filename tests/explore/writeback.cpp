@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: MIT
+
 // Writing a page out while a device writes to it: no write is lost, and of a pinner and a write-protector at least one
 // knows of the other.
 
+#include "pinref/protocols/writeback.hpp"
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
 #include "pinref/host/frame_arena.hpp"
-#include "pinref/protocols/writeback.hpp"
 #include "protocol.hpp"
 
 namespace {

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: MIT
+
 // Taking blocks away from an object while devices write to them: no write lands in the next owner's data, what is
 // pinned is found busy though nobody maps it, sleepers wake, and the gate bounds the wait.
 
+#include "pinref/protocols/layout_break.hpp"
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/protocols/layout_break.hpp"
 #include "protocol.hpp"
 
 namespace {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The core compiles, links and runs without an operating system or a C library.
 
 Two cases. core.cpp, freestanding, without exceptions and run-time types, linked against nothing, leaves no symbol open

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: MIT
+
 // Copy-on-write: the three rules against passing references and against a child's pin, the sum of users, the value
 // behind its flag, and a fork against pins that are taken without a lock.
 
+#include "pinref/protocols/copy_on_write.hpp"
 #include "broken_syncs.hpp"
 #include "explored_object.hpp"
-#include "pinref/protocols/copy_on_write.hpp"
 #include "protocol.hpp"
 
 namespace {

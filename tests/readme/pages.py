@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The C++ of README.md, docs/*.md and explorer/README.md compiles without a warning, runs, and prints what the page
 says.
 

@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: MIT
 """What a fast path costs, read from its disassembly (x86-64), at every level of optimisation that people ship.
 
-The source holds `extern "C"` functions named check_*, each under a line that states its budget:
+The source holds functions of C linkage named check_*, each under a line that states its budget:
 
     // codegen: locked=1 fetches=0 branches=1 loads=0
 
@@ -13,6 +14,10 @@ conditional branches, and loads before the first locked instruction. `like=check
 in the same order, as that function has. `branches@-O1=6` allows up to six at -O1, where clang does not see what a branch
 before it has decided. A fast path that calls or jumps to another function has no `ret` and fails: it is to be inline at
 every level.
+
+A source in C is compiled by the C compiler of the same name; `like` then finds the functions of the sources in C++
+beside it, so that both languages have the same instructions. At -O1, where compilers leave them as they happen to come,
+their order and registers may differ.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -29,9 +34,10 @@ from pathlib import Path
 from disassembly import disassemble, fast_path, shortest_path
 
 SKIP = 77
+MODELS = ["fast_path.cpp", "question.cpp"]
 LEVELS = ["-O1", "-O2", "-O3", "-Os"]
 COUNTED = ["locked", "fetches", "branches", "loads"]
-BUDGET = re.compile(r'^// codegen: (.+)\nextern "C" .*?\b(check_\w+)\(', re.M)
+BUDGET = re.compile(r'^// codegen: (.+)\n(?:extern "C" )?.*?\b(check_\w+)\(', re.M)
 
 
 def costs(path):
@@ -45,17 +51,31 @@ def costs(path):
     }
 
 
-def compiled(options, level):
-    """{function: [Instruction]} of the source."""
+def c_compiler(command):
+    """That of the same family and version: gcc-13 of g++-13."""
+    path = Path(command)
+    name = path.name.replace("clang++", "clang").replace("g++", "gcc").replace("c++", "cc")
+    return str(path.with_name(name)) if path.parent.name else name
+
+
+def compiled(options, level, source):
+    """{function: [Instruction]} of a source."""
+    command = [*options.command, "-std=c++20"]
+    if source.suffix == ".c":
+        command = [c_compiler(options.command[0]), *options.command[1:], "-std=c11"]
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder, "code.o"))
-        subprocess.run([*options.command, "-std=c++20", level, "-fno-asynchronous-unwind-tables",
-                        "-fcf-protection=none", f"-I{options.root / 'include'}",
-                        "-c", options.source, "-o", program], check=True)
+        subprocess.run([*command, level, "-fno-asynchronous-unwind-tables", "-fcf-protection=none",
+                        f"-I{options.root / 'include'}", f"-I{options.root / 'c' / 'include'}",
+                        "-c", source, "-o", program], check=True)
         return disassemble(program)
 
 
-def check(name, budget, functions, level):
+def shapes(path, loose):
+    return sorted(i.name for i in path) if loose else [i.shape for i in path]
+
+
+def check(name, budget, functions, level, in_c):
     """Whether a function keeps to its budget; prints what it costs."""
     body = functions.get(name, [])
     never_locked = level == "-Os" and budget.get("locked") == "0"
@@ -73,7 +93,8 @@ def check(name, budget, functions, level):
             over.append(f"{key} is {cost[key]}, not {value}" + (f" to {most}" if most != value else ""))
     if "like" in budget:
         model = fast_path(functions.get(budget["like"], [])) or []
-        if [i.shape for i in path] != [i.shape for i in model]:
+        loose = level == "-O1" and in_c
+        if not model or shapes(path, loose) != shapes(model, loose):
             over.append(f"not the instructions of {budget['like']}")
     if over:
         print(f"    {', '.join(over)}; the fast path:")
@@ -95,6 +116,11 @@ def main():
         print("objdump (binutils) is not installed")
         return SKIP
 
+    in_c = options.source.suffix == ".c"
+    if in_c and not shutil.which(c_compiler(options.command[0])):
+        print("there is no C compiler of the same name")
+        return SKIP
+
     text = options.source.read_text()
     budgets = {name: dict(part.split("=") for part in budget.split()) for budget, name in BUDGET.findall(text)}
     stated = set(re.findall(r"\bcheck_\w+(?=\()", text))
@@ -103,10 +129,13 @@ def main():
         failed += 1
         print(f"{name}: no `// codegen:` line above it")
     for level in LEVELS:
-        functions = compiled(options, level)
+        functions = {}
+        for model in MODELS if in_c else []:
+            functions |= compiled(options, level, options.source.parent / model)
+        functions |= compiled(options, level, options.source)
         print(f"{level:<28}" + "".join(f"{title:>{len(title) + 2}}" for title in [*COUNTED, "instructions"]))
         for name, budget in budgets.items():
-            good = check(name, budget, functions, level)
+            good = check(name, budget, functions, level, in_c)
             passed += good
             failed += not good
     print(f"{passed} passed, {failed} failed")

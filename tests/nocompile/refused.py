@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: MIT
 """Programs that must not compile, and must say why.
 
 A case is a .cpp file beside this one:
 
-    // expect: text that the compiler's output must contain
+    // first: text that the first error must contain
     #include <pinref/pinref.hpp>
     #if defined(PINREF_NOCOMPILE_CONTROL)
     ... the right way, which must compile ...
@@ -10,9 +11,9 @@ A case is a .cpp file beside this one:
     ... the mistake, which must not ...
     #endif
 
-The control keeps a case from passing for another reason than its own, say a missing include. A case may have several
-expect lines; the output must contain all of them. Two further forms name one compiler: `// expect(gcc):` and
-`// expect(clang):`.
+The control keeps a case from passing for another reason than its own, say a missing include. `// expect: text` is for
+what the compiler must say anywhere. A case may have several such lines, all of which must be met; `// first(gcc):`,
+`// expect(clang):` and so on are for one compiler.
 
 The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
 """
@@ -25,7 +26,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-EXPECT = re.compile(r"^// expect(?:\((gcc|clang)\))?: (.+?)\s*$", re.M)
+EXPECT = re.compile(r"^// (expect|first)(?:\((gcc|clang)\))?: (.+?)\s*$", re.M)
+ERROR = re.compile(r"^.*?:\d+:\d+: (?:fatal )?error: .*$", re.M)
 VERSION = re.compile(r"\bv\d+_\d+::")
 
 
@@ -44,20 +46,24 @@ def compiles(command, include, case, *arguments):
 
 def check(command, compiler, include, case):
     """What is wrong with a case; an empty string for a pass."""
-    expected = [text for only_for, text in EXPECT.findall(case.read_text())
-                if only_for in ("", compiler)]
+    expected = [(where, text) for where, only_for, text in EXPECT.findall(case.read_text()) if only_for in ("", compiler)]
     if not expected:
-        return "no `// expect: text` line"
+        return "no `// first: text` or `// expect: text` line"
     good, output = compiles(command, include, case, "-Werror", "-DPINREF_NOCOMPILE_CONTROL")
     if not good:
         return f"the control does not compile:\n{output}"
     good, output = compiles(command, include, case)
     if good:
         return "it compiles"
-    # A long message may be broken into lines; and g++ names the inline namespace of the version.
-    flat = VERSION.sub("", " ".join(output.split()))
-    missing = [text for text in expected if " ".join(text.split()) not in flat]
+    first = ERROR.search(output)
+    said = {"expect": flat(output), "first": flat(first.group() if first else "")}
+    missing = [f"{where}: {text}" for where, text in expected if flat(text) not in said[where]]
     return f"the output lacks {missing}:\n{output}" if missing else ""
+
+
+def flat(text):
+    """A long message may be broken into lines; and g++ names the inline namespace of the version."""
+    return VERSION.sub("", " ".join(text.split()))
 
 
 def main():
