@@ -11,6 +11,10 @@
 ///     #include <pinref/fwd.hpp>
 ///     struct cache_entry { pinref::page_ref<>* ref; };
 
+#if __cplusplus < 201709L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "pinref needs C++20: compile with -std=c++20; for C and older C++ there is pinref.h"
+#endif
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -166,6 +170,68 @@ class holder_entry;
 struct no_pin_hooks;
 // observed_ref  accounted_ref  pin_accounting  checked_ref  logged_ref  holder_listing  holder_log  report_holders
 // Concepts: word_observer  accounts_finder  log_finder  pin_hooks
+
+// share/
+enum class life_result : unsigned char;
+enum class record_state : unsigned char;
+enum class page_lock_result : unsigned char;
+enum class place_state : std::uint32_t;
+enum class ledger_result : unsigned char;
+enum class join_result : unsigned char;
+enum class leave_result : unsigned char;
+enum class segment_error : unsigned char;
+enum class segment_seal : unsigned char;
+enum class settle_result : unsigned char;
+enum class process_state : unsigned char;
+class life_lock;
+struct segment_sync;
+struct shared_traits;
+class ledger_record;
+struct segment_shape;
+struct segment_offsets;
+struct segment_stamp;
+struct process_identity;
+struct ledger_hold;
+struct ledger_take;
+struct ledger_offer;
+struct ledger_holder;
+struct ledger_member;
+struct dead_member;
+struct dead_pins;
+struct recovery_report;
+struct no_hooks;
+struct survivor_hooks;
+template <class Sync>
+class page_lock;
+template <class Traits>
+class shared_page;
+template <class Sync>
+struct ledger_slot;
+template <class Traits>
+struct ledger_place;
+template <class Traits>
+struct ledger_head;
+template <class Traits>
+struct ledger_memory;
+template <class Traits>
+class page_account;
+template <class Traits>
+class basic_segment;
+template <class Traits>
+class basic_member;
+template <class Traits>
+class recorded_hold;
+template <class Traits>
+class member_page;
+template <class Traits>
+class member_pages;
+template <class Traits>
+class frame_replacer;
+using segment = basic_segment<shared_traits>;
+using member = basic_member<shared_traits>;
+// shared64  recorded_word  max_page_locks  find_death  settle  recover  look_at  for_each_record  for_each_record_of
+// for_each_member
+// Concepts: mortal_sync  recovery_hooks  replacing_hooks
 
 // host/
 enum class protection : unsigned char;

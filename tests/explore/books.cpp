@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The books of checked_ref beside its word, in what page_ref's own protocols leave to them.
 
 #include "pinref/observe/checked_ref.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The explorer's atomics and wake-ups with one thing wrong. The library's own code runs on them, and must be caught.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Closed to new takes while releases go on: no state of the word, but a bit of the host, or a flag of its own, that is
 // looked at after the take. docs/allocators.md has the pattern.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A compound page is made and split while look-ups take its pages: what they take stays with the page they asked for.
 
 #include "pinref/gup/page_range.hpp"

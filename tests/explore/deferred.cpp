@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Pages that die where nothing may block, pushed to a list and freed by whoever drains it.
 
 #include "pinref/parts/deferred_list.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Freeze, change the page alone, unfreeze; against takes that meet the frozen page, and against waiters.
 
 #include "broken_syncs.hpp"

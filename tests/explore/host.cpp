@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The default host itself on the explorer: its table, its arena and their locks.
 
 #include <cstring>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The bits of the host in the word: changed by one atomic or together with a release, read, waited for and frozen on.
 
 #include <cstdint>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A hot page: threads count for themselves while others make it exact, hot again, ask, freeze and free.
 
 #include <array>

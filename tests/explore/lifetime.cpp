@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // get, put and free: exactly one releaser frees, nobody touches the page afterwards, no reference is lost.
 
 #include "broken_syncs.hpp"

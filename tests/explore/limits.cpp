@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The ends of the word: more holders than it may count, takes of a dead page, releases of what is not held.
 
 #include "broken_syncs.hpp"

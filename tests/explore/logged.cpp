@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Data that is poisoned while nobody has it pinned, by the hooks of a holder_log: whoever has a pin finds it whole.
 
 #include "explored_object.hpp"

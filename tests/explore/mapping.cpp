@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // From an address to a page without a lock: the page is the one that is mapped there, and whoever write-protects the
 // entry and asks whether the page is pinned is never unaware of a pinner that is unaware of it.
 

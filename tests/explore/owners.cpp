@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Requests and their owner: whoever releases, each pin is released once.
 
 #include <optional>

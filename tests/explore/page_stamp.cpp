@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Readers that hold nothing: what they validate is whole, whether the CPU, a device or a new owner writes meanwhile.
 
 #include "pinref/parts/page_stamp.hpp"
@@ -9,6 +11,8 @@ using namespace support;
 using explorer::check;
 using explorer::execution;
 
+// By the question whether the page may be read, or straight on.
+enum class begin { asked, at_once };
 enum class mistake { none, no_version, no_pin_question, stamped_after_the_unpin, no_stamp_of_a_new_life };
 
 // Two words of data, always written both to the same value.
@@ -18,10 +22,13 @@ struct frame {
   void write(int value) {
     for (auto& word : data) word.store(value, std::memory_order_release);
   }
-  template <mistake Mistake>
+  template <mistake Mistake, begin Begin>
   void read() const {
     pinref::stamp_seen seen;
-    if (!stamp.read_begin(ref, seen)) return;
+    if constexpr (Begin == begin::at_once)
+      seen = stamp.read_begin();
+    else if (!stamp.read_begin(ref, seen))
+      return;
     const int first = data[0].load(std::memory_order_acquire);
     const int second = data[1].load(std::memory_order_acquire);
     pinref::stamp_seen now;
@@ -53,7 +60,7 @@ frame& make(execution& x) {
   return f;
 }
 
-template <mistake Mistake>
+template <mistake Mistake, begin Begin = begin::asked>
 void beside_the_cpu(execution& x) {
   auto& f = make(x);
   x.thread([&f] {
@@ -61,11 +68,11 @@ void beside_the_cpu(execution& x) {
     f.write(1);
     f.stamp.write_end();
   });
-  x.thread([&f] { f.read<Mistake>(); });
+  x.thread([&f] { f.read<Mistake, Begin>(); });
   x.join();
 }
 
-template <mistake Mistake>
+template <mistake Mistake, begin Begin = begin::asked>
 void beside_a_device(execution& x) {
   auto& f = make(x);
   x.thread([&f] {
@@ -75,11 +82,11 @@ void beside_a_device(execution& x) {
     (void)f.ref.unpin();
     if (Mistake == mistake::stamped_after_the_unpin) f.stamp.changed();
   });
-  x.thread([&f] { f.read<Mistake>(); });
+  x.thread([&f] { f.read<Mistake, Begin>(); });
   x.join();
 }
 
-template <mistake Mistake>
+template <mistake Mistake, begin Begin = begin::asked>
 void beside_a_new_life(execution& x) {
   auto& f = make(x);
   x.thread([&f] {
@@ -88,7 +95,7 @@ void beside_a_new_life(execution& x) {
     if (Mistake != mistake::no_stamp_of_a_new_life) f.stamp.changed();
     f.ref.unfreeze(1);
   });
-  x.thread([&f] { f.read<Mistake>(); });
+  x.thread([&f] { f.read<Mistake, Begin>(); });
   x.join();
 }
 
@@ -133,6 +140,9 @@ void handed_over(execution& x) {
 PROTOCOL("what a reader without a hold has validated is whole", beside_the_cpu<mistake::none>,
          beside_a_device<mistake::none>, beside_a_new_life<mistake::none>, two_writers, handed_over<false>,
          handed_over<true>)
+PROTOCOL("what a reader has validated that began without a question is whole",
+         (beside_the_cpu<mistake::none, begin::at_once>), (beside_a_device<mistake::none, begin::at_once>),
+         (beside_a_new_life<mistake::none, begin::at_once>))
 
 TEST_CASE("a validation that leaves out the version, the pin or the order of the two is caught") {
   caught("what was validated is whole", beside_the_cpu<mistake::no_version>);
@@ -140,6 +150,9 @@ TEST_CASE("a validation that leaves out the version, the pin or the order of the
   caught("what was validated is whole", beside_a_device<mistake::no_pin_question>);
   caught("what was validated is whole", beside_a_device<mistake::stamped_after_the_unpin>);
   caught("what was validated is whole", beside_a_new_life<mistake::no_stamp_of_a_new_life>);
+  caught("what was validated is whole", beside_a_device<mistake::no_version, begin::at_once>);
+  caught("what was validated is whole", beside_a_device<mistake::no_pin_question, begin::at_once>);
+  caught("what was validated is whole", beside_a_device<mistake::stamped_after_the_unpin, begin::at_once>);
 }
 
 // copy_out and copy_in are of the data itself, which has no Sync: accesses of the same orders stand here for them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A protocol of the library as small programs for the explorer. Each must hold in every execution, and each is run

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The races of the registration cache: whoever is told that memory is nobody's may do with it what it likes, and no
 // transfer goes through a registration that has ended.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Waiting for holders to leave: no wake-up is lost, whichever way they leave. A lost one is a deadlock.
 
 #include "broken_syncs.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What is too big to be seen whole: many threads, every operation, random executions from a fixed seed.
 
 #include "protocol.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A host in whose own namespace every function name of the library is taken. Argument-dependent look-up of any of them
 // there does not compile, so the library calls its own.
 
@@ -62,7 +64,12 @@ FOREIGN(extent_part_of);
 FOREIGN(extent_refusal);
 FOREIGN(fault_in_extent);
 FOREIGN(fault_in_user_pages);
+FOREIGN(find_death);
 FOREIGN(for_each_frame_run);
+FOREIGN(for_each_member);
+FOREIGN(for_each_quarantined);
+FOREIGN(for_each_record);
+FOREIGN(for_each_record_of);
 FOREIGN(for_each_run);
 FOREIGN(fork_page);
 FOREIGN(freeze_page_range);
@@ -78,16 +85,20 @@ FOREIGN(gup_one);
 FOREIGN(gup_one_slow);
 FOREIGN(hand_on);
 FOREIGN(has);
+FOREIGN(has_ended);
 FOREIGN(head_of);
 FOREIGN(hold_extents);
 FOREIGN(holds);
 FOREIGN(idle_level);
 FOREIGN(is_there);
 FOREIGN(longterm_pinnable);
+FOREIGN(look_at);
 FOREIGN(make_compound_page);
 FOREIGN(may_block);
+FOREIGN(member_at);
 FOREIGN(migrate_page);
 FOREIGN(monotonic_now);
+FOREIGN(name_space_of_pids);
 FOREIGN(next_of_range);
 FOREIGN(notify_host);
 FOREIGN(owned_by);
@@ -108,13 +119,17 @@ FOREIGN(pin_user_pages_fast);
 FOREIGN(put_page);
 FOREIGN(put_page_range);
 FOREIGN(reclaim_page);
+FOREIGN(recover);
 FOREIGN(release_pages);
 FOREIGN(report_holders);
 FOREIGN(run_length);
 FOREIGN(set_dirty);
+FOREIGN(settle);
 FOREIGN(slow_step);
 FOREIGN(smaller);
 FOREIGN(split_compound_page);
+FOREIGN(start_of_process);
+FOREIGN(state_under_lock);
 FOREIGN(take);
 FOREIGN(take_held);
 FOREIGN(take_range);
@@ -133,6 +148,7 @@ FOREIGN(unpin_user_page_range);
 FOREIGN(unpin_user_page_range_dirty_lock);
 FOREIGN(unpin_user_pages);
 FOREIGN(unpin_user_pages_dirty_lock);
+FOREIGN(void_pins);
 FOREIGN(wait_until_idle);
 FOREIGN(wait_until_unpinned);
 FOREIGN(walk_extents);
