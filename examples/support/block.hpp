@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What a block looks like on disk: its number, a version, a checksum over all of it, and words that follow from the

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # control.sh VERDICT PROGRAM FLAG...
 # Passes only if the program, crippled by the flags, is caught: exit code 1 and the verdict in its report.
 verdict=$1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A device that delivers blocks from a file of its own into memory it is given, by real direct I/O.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A file that really goes around the page cache, with no name, so that nothing is left behind.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What moves blocks between disk and frames: asynchronous, with a bounded queue. Whoever submits must keep the frame

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // An application that gives its buffers back while a device is still writing to them, on an allocator of its choice.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Memory that is registered with a device once, and then freed and allocated again below the registration.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // io_uring: one ring, submitted to by everybody under a mutex, reaped by one thread.

@@ -39,7 +39,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <new>
 #include <span>
 
 #include "pinref/fwd.hpp"
@@ -207,7 +207,7 @@ class registration_cache {
   /// nothing, and says `dead`; pins that were inherited are gone, and their release says underflow.
   void forget_in_child() noexcept {
     // Not destroyed: a handle might end its registration.
-    std::construct_at(&regions_, backend_, registration_budget{});
+    ::new (static_cast<void*>(&regions_)) registrar(backend_, registration_budget{});
     closed_ = {};
     forgotten_ = true;
   }

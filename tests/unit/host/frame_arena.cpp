@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/host/frame_arena.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The default host's table: an entry answers for its own page, and is another once the page is; what an area allows;
 // and huge pages, mapped and split.
 

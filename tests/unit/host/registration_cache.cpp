@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The registration cache: what is registered, for how long, and who may take the memory away.
 
 #include "pinref/host/registration_cache.hpp"
@@ -11,11 +13,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "hooked_sync.hpp"
 #include "pinref/page/page.hpp"
 #include "real_waits.hpp"
 #include "test_device.hpp"
+#include "while_waiting.hpp"
 
 using namespace std::chrono_literals;
 using pinref::foll;
@@ -231,19 +236,26 @@ TEST_CASE_FIXTURE(world<>, "closing a range is refused while a region in it is h
   CHECK(hits(base + 4 * page));
   CHECK(device.nr_live() == 2);
   CHECK_FALSE(cache.open(base + 3 * page, 2 * page));
+  // Also what was asked first, and was idle.
+  region* const higher = pin(base + 6 * page, page);
+  CHECK(cache.close(base + 4 * page, 3 * page) == gup_error::busy);
+  CHECK(hits(base + 4 * page));
+  unpin(higher);
+  CHECK(cache.close(base + 6 * page, page) == gup_error::none);
+  CHECK(cache.open(base + 6 * page, page));
   unpin(held);
 
   CHECK(cache.close(base + 3 * page + 1, page) == gup_error::none);
   CHECK(device.nr_live() == 0);
   CHECK(pin(base, 4 * page) == nullptr);
   CHECK(why == gup_error::busy);
-  CHECK(cached(base, 3 * page) == 3);  // beside it
+  CHECK(cached(base, 3 * page) == 4);  // beside it
   // A range has one owner at a time.
   CHECK(cache.close(base + 4 * page, 1) == gup_error::busy);
   CHECK_FALSE(cache.open(base + 3 * page, page));
   CHECK(cache.open(base + 3 * page + 1, page));
   CHECK_FALSE(cache.open(base + 3 * page + 1, page));
-  CHECK(cached(base, 4 * page) == 4);
+  CHECK(cached(base, 4 * page) == 5);
   CHECK(device.nr_live() == 1);
 }
 
@@ -255,9 +267,13 @@ TEST_CASE_FIXTURE(world<>, "ranges that are none, and too many of them") {
   for (unsigned i = 0; i != 16; ++i) CHECK(cache.close(base + i * page, page) == gup_error::none);
   CHECK(cache.close(base + 16 * page, page) == gup_error::limit_exceeded);
   for (unsigned i = 0; i != 16; ++i) CHECK(cache.open(base + i * page, page));
-  cache.tell(base, 0);
-  cache.tell(UINTPTR_MAX, 10);
   CHECK(cached(base, page) == 1);
+  cache.tell(base, 0);
+  CHECK(hits(base));
+  CHECK(cached(UINTPTR_MAX, 1) == 2);
+  cache.tell(UINTPTR_MAX, 10);
+  CHECK_FALSE(hits(UINTPTR_MAX));
+  CHECK(hits(base));
 }
 
 TEST_CASE_FIXTURE(world<>, "a reference keeps the registration, and is no transfer") {
@@ -296,23 +312,60 @@ TEST_CASE_FIXTURE(world<>, "closing may wait: no transfer begins meanwhile, and 
   CHECK(cache.open(base, page));
 }
 
+TEST_CASE_FIXTURE(small_world, "whoever waits for a region to end is not kept by its next holder") {
+  region* const held = pin(base, page);
+  bool asked = false;
+  const support::while_waiting stop([&] {
+    if (std::exchange(asked, true)) return false;
+    unpin(held);
+    cache.reap();
+    CHECK(device.nr_live() == 0);
+    region* const next = pin(base + 8 * page, page);
+    CHECK(next != held);
+    unpin(next);
+    return false;
+  });
+  CHECK(cache.close(base, page, pinref::deadline::in_nanoseconds(support::long_time), stop) == gup_error::none);
+  CHECK(asked);
+  CHECK(cache.open(base, page));
+  CHECK(cached(base, page) == 3);
+}
+
+TEST_CASE_FIXTURE(world<>, "a range that is being closed is not registered anew while its registrations end") {
+  cached(base, page);
+  device.ending = [&] {
+    CHECK(pin(base, page) == nullptr);
+    CHECK(why == gup_error::busy);
+  };
+  CHECK(cache.close(base, page) == gup_error::none);
+  CHECK_FALSE(device.ending);
+  CHECK(device.nr_live() == 0);
+  CHECK(cache.open(base, page));
+}
+
 TEST_CASE_FIXTURE(world<>, "a registration under way counts as held") {
+  cached(base + 8 * page, page);
   device.block();
   std::thread other{[&] {
     CHECK(pin(base, page) == nullptr);
     CHECK(why == gup_error::busy);
   }};
   device.until_waiting();
-  CHECK(cache.close(base, page) == gup_error::busy);
-  std::thread release{[&] {
-    std::this_thread::sleep_for(10ms);
+  CHECK(cache.close(base, 10 * page) == gup_error::busy);
+  region* const beside = cache.pin(base + 8 * page, page, local_read, foll::fast_only).region;
+  REQUIRE(beside != nullptr);
+  unpin(beside);
+  const support::while_waiting stop([&] {
     device.unblock();
-  }};
-  CHECK(cache.close(base, page, pinref::deadline::in_nanoseconds(support::long_time)) == gup_error::none);
-  CHECK(device.nr_live() == 0);
+    return false;
+  });
+  CHECK(cache.close(base, page, pinref::deadline::in_nanoseconds(support::long_time), stop) == gup_error::none);
+  // It has been waited for, and has ended again.
+  CHECK(device.last_key == 2);
+  CHECK(device.nr_live() == 1);
+  device.unblock();
   other.join();
-  release.join();
-  CHECK(device.last_key == 1);
+  CHECK(device.last_key == 2);
 }
 
 TEST_CASE_FIXTURE(world<>, "two misses of one range register once") {
@@ -386,6 +439,33 @@ TEST_CASE_FIXTURE(world<>, "a hook on the thread that is inside the device neith
   CHECK(device.nr_live() == 1);
 }
 
+TEST_CASE("a registration that is told while it is made is found by nobody, at no moment") {
+  using hooked = support::hooked_sync;
+  test_device device;
+  pinref::registration_cache<test_device, 4, hooked> cache{device};
+  bool told = false;
+  int looked = 0;
+  device.inside = [&](std::uintptr_t first, std::size_t length) {
+    if (std::exchange(told, true)) return;
+    cache.tell(first, length);
+  };
+  // Before every step of the miss.
+  hooked::interleave([&](int) {
+    if (!told) return;
+    const auto found = cache.pin(base, 1, local_read, foll::fast_only).region;
+    ++looked;
+    if (found == nullptr) return;
+    CHECK(found->handle() == 2);
+    (void)pinref::unpin_user_page(*found);
+  });
+  const auto held = cache.pin(base, page, local_read).region;
+  hooked::stop();
+  REQUIRE(held != nullptr);
+  CHECK(held->handle() == 2);
+  CHECK(looked > 4);
+  (void)pinref::unpin_user_page(*held);
+}
+
 TEST_CASE_FIXTURE(world<>, "what the caller looked at before is looked at again after the take") {
   cached(base, page);
   bool open = true;
@@ -418,6 +498,85 @@ TEST_CASE_FIXTURE(world<>, "a device that does not deregister is asked again, an
   CHECK(cache.close(base, page) == gup_error::none);
   CHECK(device.nr_live() == 0);
   CHECK(cache.counts().regions == 0);
+}
+
+TEST_CASE_FIXTURE(world<>, "a hook on the thread that ends a registration queues, too") {
+  cached(base, page);
+  cached(base + 8 * page, page);
+  device.ending = [&] { cache.tell(base + 8 * page, page); };
+  CHECK(cache.close(base, page) == gup_error::none);
+  CHECK_FALSE(device.ending);
+  CHECK_FALSE(hits(base + 8 * page));
+  cache.reap();
+  CHECK(device.nr_live() == 0);
+  CHECK(cache.open(base, page));
+}
+
+// Every call of the device fails once, in turn: `nth` counts registrations and their ends.
+TEST_CASE("whichever call of the device fails, nothing is lost and nothing is held") {
+  for (const gup_error reason : {gup_error::no_memory, gup_error::limit_exceeded, gup_error::not_mapped,
+                                 gup_error::no_permission, gup_error::interrupted}) {
+    bool all_done = false;
+    for (int nth = 0; !all_done; ++nth) {
+      REQUIRE(nth < 100);
+      CAPTURE(nth);
+      CAPTURE(to_string(reason));
+      world<4> w{{.bytes = 12 * page, .regions = 4}};
+      int calls = 0;
+      bool failed = false;
+      w.device.refuse = [&](const test_device::registration&) {
+        if (calls++ != nth) return gup_error::none;
+        failed = true;
+        return reason;
+      };
+      w.device.refuse_end = [&] { return calls++ == nth && (failed = true); };
+
+      using region = world<4>::region;
+      std::vector<region*> held;
+      const auto pin = [&](unsigned at, unsigned n, unsigned access) {
+        region* const got = w.cache.pin(base + at * page, n * page, access).region;
+        if (got == nullptr) return;
+        CHECK(w.device.covers(base + at * page));
+        CHECK((got->access() & access) == access);
+        held.push_back(got);
+      };
+      const auto unpin_all = [&] {
+        for (region* const each : held) w.unpin(each);
+        held.clear();
+      };
+      pin(0, 1, local_read);
+      pin(1, 1, local_read);
+      pin(0, 2, local_write);  // merged
+      unpin_all();
+      pin(8, 4, local_read);
+      pin(20, 4, local_read);
+      pin(30, 4, local_read);  // something has to go
+      unpin_all();
+      pin(40, 8, remote);
+      w.cache.tell(base + 8 * page, page);
+      pin(8, 1, local_read);
+      unpin_all();
+      if (w.cache.close(base + 20 * page, 40 * page) == gup_error::none) {
+        CHECK_FALSE(w.device.covers(base + 20 * page));
+        CHECK_FALSE(w.device.covers(base + 40 * page));
+        CHECK(w.cache.open(base + 20 * page, 40 * page));
+      } else {
+        CHECK(failed);
+      }
+      w.cache.reap();
+      all_done = !failed;
+
+      w.device.refuse = nullptr;
+      w.device.refuse_end = nullptr;
+      REQUIRE(w.cache.close(base, 100 * page) == gup_error::none);
+      CHECK(w.device.nr_live() == 0);
+      CHECK(w.cache.counts().regions == 0);
+      CHECK(w.cache.counts().bytes == 0);
+      CHECK(w.cache.open(base, 100 * page));
+      for (unsigned i = 0; i != 4; ++i) CHECK(w.cached(base + i * 8 * page, page) != 0);
+      CHECK(w.device.wrong == 0);
+    }
+  }
 }
 
 TEST_CASE("a device that does not deregister does not keep a miss busy for ever") {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/host/sleeping_lock.hpp"
 
 #include <doctest/doctest.h>
