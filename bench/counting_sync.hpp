@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A Sync whose atomics count their read-modify-writes: what a call costs in locked operations, whatever the machine.

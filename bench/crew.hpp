@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Threads that run one slice of work together, each pinned to a core of its own.
@@ -78,6 +79,7 @@ struct contender {
   void (*run)(void* work, unsigned thread, std::size_t ops);
   double items;
   bool background;          // only thread 0 is counted, the others keep going until it is done
+  bool sleeps;              // it may put a thread to sleep, which is no disturbance then
   std::size_t ops = 1;      // in one chunk
   std::size_t chunks = 64;  // of a slice: threads take them from a common counter, so that all are busy until the end
 };
@@ -87,8 +89,11 @@ template <class Work>
   constexpr bool background = requires {
     requires Work::background;
   };
+  constexpr bool sleeps = requires {
+    requires Work::sleeps;
+  };
   return {&work, [](void* w, unsigned thread, std::size_t ops) { (*static_cast<Work*>(w))(thread, ops); }, items,
-          background};
+          background, sleeps};
 }
 
 struct slice {
@@ -139,15 +144,15 @@ class crew {
 
   static double seconds(const part& p) { return std::chrono::duration<double>(p.end - p.begin).count(); }
 
-  static long preemptions() {
+  static long preemptions(const contender& who) {
     rusage usage{};
     getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_nivcsw + usage.ru_nvcsw;
+    return usage.ru_nivcsw + (who.sleeps ? 0 : usage.ru_nvcsw);
   }
 
   void take_part(unsigned thread) {
     const contender& who = *who_;
-    const long before = preemptions();
+    const long before = preemptions(who);
     barrier_.wait();
     const auto begin = clock::now();
     if (who.background && thread != 0)
@@ -155,7 +160,7 @@ class crew {
     else
       while (next_.fetch_add(1, std::memory_order_relaxed) < who.chunks) who.run(who.work, thread, who.ops);
     const auto end = clock::now();
-    parts_[thread] = {begin, end, preemptions() != before};
+    parts_[thread] = {begin, end, preemptions(who) != before};
     barrier_.wait();
   }
 

@@ -1,10 +1,10 @@
+// SPDX-License-Identifier: MIT
+
 // What a page cache does all day: look-ups in an index without a lock, against threads that take pages away, and the
 // question whether a page is pinned.
 
-#include <algorithm>
 #include <array>
 #include <atomic>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "keys.hpp"
 #include "pages.hpp"
 #include "paired.hpp"
 #include "schemes.hpp"
@@ -21,8 +22,8 @@ namespace {
 
 using namespace bench;
 
-/// Speculative look-ups, counted, against a thread that drops the owner's reference of every page in turn. Whoever puts
-/// last starts the page's next life.
+/// Speculative look-ups, counted, against the second thread, which drops the owner's reference of every page in turn.
+/// Whoever puts last starts the page's next life.
 template <class Scheme>
 struct freed_lookup {
   static constexpr bool background = true;
@@ -47,7 +48,7 @@ struct freed_lookup {
     for (; ops != 0; --ops) {
       const std::size_t i = mine.next() % n;
       Scheme& page = slots[i].page;
-      if (thread == 0) {
+      if (thread != 1) {
         if (page.get()) put(page, i);
       } else if (owners[i].holds.load(std::memory_order_acquire)) {
         owners[i].holds.store(false, std::memory_order_relaxed);
@@ -56,51 +57,6 @@ struct freed_lookup {
     }
     numbers[thread] = mine;
   }
-};
-
-/// Keys that all come equally often.
-template <std::size_t N>
-class uniform {
- public:
-  void seed(std::uint64_t from) { numbers_.seed(from); }
-  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return numbers_.next() % N; }
-
- private:
-  stream numbers_;
-};
-
-/// Keys by Zipf's law with the exponent of YCSB, drawn once: of 4096 keys the most frequent one is every 9th, of a
-/// million every 15th. Frequent keys are not neighbours.
-template <std::size_t N>
-class alignas(128) zipf {
- public:
-  void seed(std::uint64_t from) {
-    static const std::vector<std::uint32_t> drawn = draw();
-    drawn_ = drawn.data();
-    at_ = from * (nr_drawn / 2) % nr_drawn;
-  }
-  [[nodiscard]] BENCH_INLINE std::size_t next() noexcept { return drawn_[at_++ % nr_drawn]; }
-
- private:
-  static constexpr std::size_t nr_drawn = std::size_t{1} << 20;
-
-  static std::vector<std::uint32_t> draw() {
-    std::vector<double> up_to(N);
-    double sum = 0;
-    for (std::size_t rank = 0; rank != N; ++rank) up_to[rank] = sum += std::pow(double(rank + 1), -0.99);
-    stream numbers;
-    numbers.seed(5);
-    std::vector<std::uint32_t> keys(nr_drawn);
-    for (std::uint32_t& key : keys) {
-      const double which = sum * double(numbers.next()) / double(std::uint64_t{1} << 31);
-      const auto rank = static_cast<std::size_t>(std::upper_bound(up_to.begin(), up_to.end(), which) - up_to.begin());
-      key = static_cast<std::uint32_t>(std::min(rank, N - 1) * 0x9e3779b1u % N);
-    }
-    return keys;
-  }
-
-  const std::uint32_t* drawn_ = nullptr;
-  std::size_t at_ = 0;
 };
 
 /// An index without a lock: a slot for each key with the number of its page. A look-up: slot, speculative get, slot
@@ -181,22 +137,23 @@ class shared_ptr_index {
   std::vector<std::atomic<std::shared_ptr<std::size_t>>> page_of_;
 };
 
-/// The counted thread looks keys up while the other replaces their pages without a pause.
+/// The counted thread, and all from the third on, look keys up while the second replaces their pages without a pause.
 template <class Index, std::size_t Keys, template <std::size_t> class Distribution>
 struct churned {
   static constexpr bool background = true;
 
   Index index;
-  Distribution<Keys> wanted;
+  std::vector<Distribution<Keys>> wanted{most_threads()};
   uniform<Keys> victims;
 
   churned() {
-    wanted.seed(1);
+    for (std::size_t i = 0; i != wanted.size(); ++i) wanted[i].seed(i + 1);
     victims.seed(2);
   }
   void operator()(unsigned thread, std::size_t ops) {
-    if (thread == 0)
-      for (; ops != 0; --ops) index.look_up(wanted.next());
+    Distribution<Keys>& mine = wanted[thread];
+    if (thread != 1)
+      for (; ops != 0; --ops) index.look_up(mine.next());
     else
       for (; ops != 0; --ops) index.replace(victims.next());
   }
@@ -257,6 +214,4 @@ void add_benchmarks() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return bench::run_all(argc, argv, add_benchmarks);
-}
+BENCH_MAIN(add_benchmarks)

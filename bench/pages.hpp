@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Many page descriptors of one scheme, one cache line each.
@@ -26,32 +27,45 @@ struct alignas(64) slot {
   std::uint32_t key = 0;  // of the index, under which it is found
 };
 
+/// Memory in huge pages, where the system gives them. Asked for, so that no scheme gets them by luck alone.
+class huge_memory {
+ public:
+  explicit huge_memory(std::size_t bytes) : size_((bytes + huge - 1) / huge * huge + huge) {
+    mapped_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped_ == MAP_FAILED) broken();
+    ::madvise(mapped_, size_, MADV_HUGEPAGE);
+  }
+  huge_memory(const huge_memory&) = delete;
+  huge_memory& operator=(const huge_memory&) = delete;
+  ~huge_memory() { ::munmap(mapped_, size_); }
+
+  /// Where it starts: on the boundary of a huge page.
+  [[nodiscard]] void* data() const noexcept {
+    return reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(mapped_) + huge - 1) / huge * huge);
+  }
+
+ private:
+  static constexpr std::size_t huge = std::size_t{2} << 20;
+
+  std::size_t size_;
+  void* mapped_;
+};
+
 /// `n` live pages with one reference.
 template <class Scheme>
 class pages {
  public:
-  explicit pages(std::size_t n) : n_(n) {
-    constexpr std::size_t huge = std::size_t{2} << 20;
-    size_ = (n * sizeof(slot<Scheme>) + huge - 1) / huge * huge + huge;
-    mapped_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped_ == MAP_FAILED) broken();
-    // Asked for, so that no scheme gets huge pages by luck alone.
-    ::madvise(mapped_, size_, MADV_HUGEPAGE);
-    const auto start = (reinterpret_cast<std::uintptr_t>(mapped_) + huge - 1) / huge * huge;
-    slots_ = reinterpret_cast<slot<Scheme>*>(start);
+  explicit pages(std::size_t n)
+      : n_(n), memory_(n * sizeof(slot<Scheme>)), slots_(static_cast<slot<Scheme>*>(memory_.data())) {
     for (std::size_t i = 0; i != n; ++i) (new (&slots_[i]) slot<Scheme>)->page.revive();
   }
-  pages(const pages&) = delete;
-  pages& operator=(const pages&) = delete;
-  ~pages() { ::munmap(mapped_, size_); }
 
   [[nodiscard]] std::size_t size() const noexcept { return n_; }
   [[nodiscard]] slot<Scheme>* data() noexcept { return slots_; }
 
  private:
   std::size_t n_;
-  std::size_t size_;
-  void* mapped_;
+  huge_memory memory_;
   slot<Scheme>* slots_;
 };
 

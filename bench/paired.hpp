@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Paired slices: wall times scatter by a quarter on small virtual machines, the ratio of two neighbouring slices does
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -28,7 +30,7 @@ inline spread spread_of(std::vector<double> values) {
   return {at(0.25), at(0.5), at(0.75)};
 }
 
-constexpr double slice_seconds = 200e-6;
+constexpr double slice_seconds = 100e-6;
 
 /// The shortest of three slices that nobody disturbed, or of as many as it takes to give up on that.
 inline double shortest_slice(crew& threads, const contender& who) {
@@ -67,7 +69,6 @@ inline void measure(benchmark::State& state, unsigned nr_threads, std::vector<co
   const std::size_t last = line.size() - 1;
   std::vector<std::vector<double>> rounds;  // seconds per item of each contender
   std::size_t dropped = 0;
-  bool backwards = false;
   for (auto _ : state) {
     std::vector<double> cost(line.size());
     // What a disturbed slice took must not end the run early.
@@ -75,13 +76,14 @@ inline void measure(benchmark::State& state, unsigned nr_threads, std::vector<co
     bool clean = false;
     for (int tries = 0; !clean && tries != 20; ++tries) {
       clean = true;
-      backwards = !backwards;
-      for (std::size_t k = 0; k != line.size(); ++k) {
-        const std::size_t i = backwards ? last - k : k;
+      std::fill(cost.begin(), cost.end(), 0.0);
+      // There and back: who is last runs twice in a row, and finds its pages in the cache the second time only.
+      for (std::size_t k = 0; k != 2 * line.size(); ++k) {
+        const std::size_t i = k <= last ? k : 2 * last + 1 - k;
         const slice part = threads.run(line[i]);
         if (i == last && part.clean) seconds = part.seconds;
         clean = clean && part.clean;
-        cost[i] = part.seconds / (double(line[i].chunks * line[i].ops) * line[i].items);
+        cost[i] += part.seconds / (2 * double(line[i].chunks * line[i].ops) * line[i].items);
       }
       if (!clean) ++dropped;
     }
@@ -127,10 +129,15 @@ inline void measure(benchmark::State& state, unsigned nr_threads, std::vector<co
 
 /// Rounds of slices for each benchmark: `--rounds=N`.
 inline int rounds = 40;
+/// Numbers of threads: `--threads=1,2,8`.
+inline std::vector<unsigned> thread_counts{1, 2};
+/// For how many threads a workload keeps something for each.
+inline std::size_t most_threads() {
+  return std::max(2u, *std::max_element(thread_counts.begin(), thread_counts.end()));
+}
 
-/// Registers `workload/scheme/tN`; `body(state, threads)` calls `measure`.
 template <class Body>
-void add(const std::string& workload, const std::string& scheme, unsigned nr_threads, Body body) {
+void add_one(const std::string& workload, const std::string& scheme, unsigned nr_threads, Body body) {
   const std::string name = workload + "/" + scheme + "/t" + std::to_string(nr_threads);
   benchmark::RegisterBenchmark(name.c_str(),
                                [=](benchmark::State& state) {
@@ -143,19 +150,57 @@ void add(const std::string& workload, const std::string& scheme, unsigned nr_thr
       ->Iterations(rounds);
 }
 
-/// The main of every benchmark program. `add_benchmarks` registers them.
-template <class Add>
-int run_all(int argc, char** argv, Add add_benchmarks) {
+/// Registers `workload/scheme/tN`; `body(state, threads)` calls `measure`. What is for one thread runs if one is asked
+/// for; what is for two runs with each number from two on that is asked for.
+template <class Body>
+void add(const std::string& workload, const std::string& scheme, unsigned nr_threads, Body body) {
+  for (const unsigned wanted : thread_counts)
+    if (wanted == 1 ? nr_threads == 1 : nr_threads > 1) add_one(workload, scheme, wanted, body);
+}
+
+/// Takes `name=VALUE` out of the arguments; null without it.
+inline const char* take_option(int& argc, char** argv, std::string_view name) {
+  const char* found = nullptr;
   for (int i = 1; i < argc; ++i)
-    if (const std::string_view flag = argv[i]; flag.starts_with("--rounds=")) {
-      rounds = std::max(1, std::atoi(argv[i] + flag.find('=') + 1));
+    if (std::string_view{argv[i]}.starts_with(name)) {
+      found = argv[i] + name.size();
       std::rotate(argv + i, argv + i + 1, argv + argc--);
       --i;
     }
+  return found;
+}
+
+/// 1 or more numbers with commas in between; ends the program at anything else.
+inline std::vector<unsigned> numbers_of(const char* text) {
+  std::vector<unsigned> found;
+  for (char* end = nullptr;; text = end + 1) {
+    found.push_back(static_cast<unsigned>(std::strtoul(text, &end, 10)));
+    const bool more = *end == ',';
+    if (end == text || found.back() == 0 || (!more && *end != '\0')) {
+      std::fprintf(stderr, "not a list of numbers: %s\n", text);
+      std::exit(2);
+    }
+    if (!more) return found;
+  }
+}
+
+/// Peers that are not installed.
+inline std::string absent_peers;
+inline void absent(const char* name) {
+  absent_peers += absent_peers.empty() ? name : std::string(" ") + name;
+}
+
+/// What `BENCH_MAIN` has been given in this program.
+inline std::vector<void (*)()> all_benchmarks;
+
+inline int run_all(int argc, char** argv) {
+  if (const char* text = take_option(argc, argv, "--rounds=")) rounds = std::max(1, std::atoi(text));
+  if (const char* text = take_option(argc, argv, "--threads=")) thread_counts = numbers_of(text);
   // libstdc++ counts without atomics until a program has started its first thread.
   std::thread{[] {}}.join();
   benchmark::Initialize(&argc, argv);
-  add_benchmarks();
+  for (const auto add_benchmarks : all_benchmarks) add_benchmarks();
+  benchmark::AddCustomContext("absent", absent_peers);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
@@ -163,3 +208,16 @@ int run_all(int argc, char** argv, Add add_benchmarks) {
 }
 
 }  // namespace bench
+
+/// At the end of every file of benchmarks: `add_benchmarks` registers them. The main of its program, but where all
+/// files are one program.
+#ifdef BENCH_ALL
+#define BENCH_MAIN(add_benchmarks) \
+  [[maybe_unused]] static const bool bench_registered = (bench::all_benchmarks.push_back(add_benchmarks), true);
+#else
+#define BENCH_MAIN(add_benchmarks)                   \
+  int main(int argc, char** argv) {                  \
+    bench::all_benchmarks.push_back(add_benchmarks); \
+    return bench::run_all(argc, argv);               \
+  }
+#endif

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What programs use today in place of a reference word: take and release of one object that threads share, each peer
 // the way its manual says. Peers that are not installed are reported as absent.
 
@@ -212,11 +214,6 @@ void add_peer(const std::string& name) {
 }
 
 void add_benchmarks() {
-  std::string absent;
-  [[maybe_unused]] const auto lacks = [&](const char* name) {
-    absent += absent.empty() ? name : std::string(" ") + name;
-  };
-
   add_peer<std_weak_lock>("std_weak_lock");
   add_peer<std_shared_copy>("std_shared_copy");
   add_peer<std_atomic_shared>("std_atomic_shared");
@@ -224,43 +221,39 @@ void add_benchmarks() {
 #ifdef BENCH_LIBURCU
   add_peer<liburcu>("liburcu");
 #else
-  lacks("liburcu");
+  absent("liburcu");
 #endif
 #ifdef BENCH_BOOST
   add_peer<boost_weak_lock>("boost_weak_lock");
   add_peer<boost_intrusive>("boost_intrusive");
 #else
-  lacks("boost_weak_lock");
-  lacks("boost_intrusive");
+  absent("boost_weak_lock");
+  absent("boost_intrusive");
 #endif
 #ifdef BENCH_CK
   add_peer<ck_reader_lock>("ck_reader_lock");
 #else
-  lacks("ck_reader_lock");
+  absent("ck_reader_lock");
 #endif
 #ifdef BENCH_XENIUM
   add_peer<xenium_ref_count>("xenium_ref_count");
   add_peer<xenium_hazard_pointer>("xenium_hazard_pointer");
 #else
-  lacks("xenium_ref_count");
-  lacks("xenium_hazard_pointer");
+  absent("xenium_ref_count");
+  absent("xenium_hazard_pointer");
 #endif
 #ifdef BENCH_DPDK
   add_peer<dpdk_mbuf>("dpdk_mbuf");
 #else
-  lacks("dpdk_mbuf");
+  absent("dpdk_mbuf");
 #endif
 #ifdef BENCH_ROCKSDB
   add_peer<rocksdb_hyper_clock>("rocksdb_hyper_clock");
 #else
-  lacks("rocksdb_hyper_clock");
+  absent("rocksdb_hyper_clock");
 #endif
-
-  benchmark::AddCustomContext("absent", absent);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return bench::run_all(argc, argv, add_benchmarks);
-}
+BENCH_MAIN(add_benchmarks)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Many pages at once, on the default host: pin and unpin of a range, and the release that marks pages dirty.
 
 #include <algorithm>
@@ -106,6 +108,24 @@ struct range {
     for (; ops != 0; --ops) {
       over.pin();
       over.unpin();
+    }
+  }
+};
+
+/// A range of descriptors that nobody but their owner holds, claimed and given back: freeze_page_range,
+/// thaw_page_range.
+struct freeze_range {
+  area<pinref::page_ref<>> over;
+
+  freeze_range(layout pages, extent of) : over(pages, of) {}
+
+  void operator()(unsigned, std::size_t ops) {
+    auto& first = over.arena.frame_at(0);
+    const std::size_t n = over.held.size();
+    for (; ops != 0; --ops) {
+      if (!pinref::freeze_page_range(first, n)) [[unlikely]]
+        broken();
+      pinref::thaw_page_range(first, n);
     }
   }
 };
@@ -384,6 +404,7 @@ void add_benchmarks() {
   add_range<one_by_steps, one_by_steps>("one_page", "by_hand", layout::in_order, {1});
   add_range<one_page_at<by_call>, one_by_steps>("one_page", "bias64", layout::in_order, {1});
   add_small("range_cold_512", layout::scattered, {512, std::size_t{1} << 18});
+  add_range<freeze_range, freeze_range>("freeze_512", "bias64", layout::in_order, {512});
   add_dirty("dirty_clean", written::none);
   add_dirty("dirty_mixed", written::half);
   add_dirty("dirty_dirty", written::all);
@@ -394,6 +415,4 @@ void add_benchmarks() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return bench::run_all(argc, argv, add_benchmarks);
-}
+BENCH_MAIN(add_benchmarks)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What is compared: one page's word each, with the same members. A failed `get` or `pin` returns false, `put` and
@@ -119,6 +120,9 @@ struct word_of {
 using split = word_of<pinref::split32>;
 using bias32 = word_of<pinref::bias32>;
 using bias64 = word_of<pinref::bias64>;
+
+/// With 16 bits of the host's below the counts.
+using bias64_host_bits = word_of<pinref::bias_layout<std::uint64_t, 24, 511, 16>>;
 
 /// The entries for scanners, which look first, or look only.
 struct bias64_scan : bias64 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The reference word of one page: every scheme under every workload.
 
 #include <array>
@@ -180,6 +182,14 @@ void add_hot() {
   compare<mixed<bare>, mixed<bias64>, mixed<hot>>("mixed", "hot", 2);
 }
 
+/// What the host's bits in the word cost who only counts.
+void add_host_bits() {
+  for (unsigned threads : {1u, 2u}) {
+    compare<get_put<bare>, get_put<bias64>, get_put<bias64_host_bits>>("get_put", "bias64_host_bits", threads);
+    compare<pin_unpin<bare>, pin_unpin<bias64>, pin_unpin<bias64_host_bits>>("pin_unpin", "bias64_host_bits", threads);
+  }
+}
+
 void add_batch() {
   using base = batch32<bare>;
   using best = batch32_prefetched<bias64>;
@@ -217,6 +227,7 @@ void add_benchmarks() {
   compare<get_put<bare>, one_life<bias64>, one_life<bias64_sole>>("one_life", "bias64_sole", 1);
   add_batch();
   add_hot();
+  add_host_bits();
 
   benchmark::AddCustomContext("bytes_per_page_bias32", std::to_string(sizeof(pinref::page_ref<pinref::bias32>)));
   benchmark::AddCustomContext("bytes_per_page_bias64", std::to_string(sizeof(pinref::page_ref<pinref::bias64>)));
@@ -224,6 +235,4 @@ void add_benchmarks() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return bench::run_all(argc, argv, add_benchmarks);
-}
+BENCH_MAIN(add_benchmarks)

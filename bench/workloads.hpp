@@ -1,11 +1,12 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What the workloads on words share: one pair, random pages, and the rows of a column.
 
-#include <array>
 #include <cstddef>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "pages.hpp"
 #include "paired.hpp"
@@ -49,7 +50,7 @@ class streams {
   stream& operator[](unsigned thread) { return all_[thread]; }
 
  private:
-  std::array<stream, 2> all_;
+  std::vector<stream> all_{most_threads()};
 };
 
 /// Get and put of random pages: the look-up of a page cache.
