@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A CMake project finds an installed pinref, from Meson's installation and from CMake's, also after a move."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A CMake project takes pinref with add_subdirectory (FetchContent does the same after its download)."""
 
 import consumer

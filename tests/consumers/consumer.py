@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the consumer tests share: small programs that use pinref and its explorer, and a way to run commands and judge
 them.
 

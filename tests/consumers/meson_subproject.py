@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A Meson project takes pinref as a subproject, through dependency() alone."""
 
 import json

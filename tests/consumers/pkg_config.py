@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A bare compiler command takes an installed pinref through pkg-config."""
 
 import consumer
