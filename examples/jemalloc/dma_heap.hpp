@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A jemalloc arena whose memory devices write to. Its pages lie in one range of addresses, and what is known about each

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A jemalloc heap whose memory devices write to.
 //
 //   jemalloc [--no-pins | --only-refuse] [--purge-at-once] [--blind-purge] [--quick] [--directory DIR]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A mimalloc heap whose memory devices write to: in an arena of its own, so that what is known about an allocation lies

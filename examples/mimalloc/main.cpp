@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A mimalloc heap whose memory devices write to.
 //
 //   mimalloc [--no-pins] [--blind-purge] [--quick] [--directory DIR]

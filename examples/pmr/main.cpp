@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Memory of std::pmr containers that is deallocated while a device is still writing to it.
 //
 //   pmr [--no-pins] [--quick] [--directory DIR]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Which ways to give memory back break a registration.
 //
 //   purge [--directory DIR]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A heap whose snapshots take an instant, as fork does with a process: pages are shared, and copied at the next write.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The heap's own page descriptor. Its members tell pinref about it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Snapshots of a heap while devices write to it, as fork makes them of a process.
 //
 //   snapshot [--no-pins] [--directory DIR]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A file in the storage, mapped as a whole. Devices reach its blocks through `pin_user_pages_fast`, for which it is an

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Taking blocks away from a file while devices write to them.
 //
 //   truncate [--no-pins] [--no-gate] [--directory DIR]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Storage whose blocks are pages: a device writes to a block itself, not to a copy of it.

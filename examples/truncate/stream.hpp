@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Devices that write to the blocks of a file, under one short pin after the other.

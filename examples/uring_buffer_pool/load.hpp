@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Everybody who works on the pool at once: clients, the clock evictor and the writeback thread.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A buffer pool on real disk I/O. Frames are referenced while somebody looks at them and pinned while the kernel may
 // touch them; see pool.hpp for what follows from that. Every block carries a checksum and a version, checked at every
 // step.

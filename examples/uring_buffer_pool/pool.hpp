@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The buffer pool: which block is in which frame, and when a frame may be taken away.

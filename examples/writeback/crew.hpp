@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Those who work on the pool at once: two streams, each with a device that writes to the frames, and a writer that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Writing a page back while a device writes to it.
 //
 //   writeback [--no-pins] [--directory DIR]

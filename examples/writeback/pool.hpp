@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A pool whose frames are the blocks of a file, mapped one to one. Devices write to them through `pin_user_pages_fast`,

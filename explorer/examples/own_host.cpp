@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The host of own_host.hpp, model-checked: a device writes to the block while its buffer is given to another. As it
 // should be, and with each of the mistakes. Succeeds if exactly the mistakes are found.
 

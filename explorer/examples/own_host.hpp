@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A host as somebody might have it: a cache of one block in one buffer, with a page-table entry that says so. It is a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The explorer against a second opinion: on random straight-line programs it must find exactly the outcomes that the
 // axioms of C++20 allow, without load buffering.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Axiomatic models of straight-line programs: every reads-from and every modification order is enumerated, and what the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The explorer under the library's own types, as somebody who uses the library sees it.
 
 #include "pinref/explorer/explored_sync.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The hook of hooked_sync: called before each read-modify-write of the thread under test, and nowhere else.
 
 #include "pinref/explorer/hooked_sync.hpp"

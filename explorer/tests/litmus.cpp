@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Classic litmus tests: the explorer must find every outcome that C++20 allows (without load
 // buffering) and none that it forbids. All checks but the largest name the complete set.
 #include <doctest/doctest.h>

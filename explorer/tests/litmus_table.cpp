@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The table of litmus tests in explorer/README.md, line by line: the program of a line is run, its outcome is looked
 // for, and what the line says of it must be so for the axioms of RC11, for those of C++20, and for the explorer.
 

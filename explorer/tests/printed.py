@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An example prints what the page says that it prints.
 
 The page has a fence right below the line `<!-- printed by NAME -->`:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The explorer on small hand-written words: each known-bad protocol must be caught, each known-good
 // one must pass exhaustively. Then the explorer's own machinery.
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The bodies: each reads an input as operations, runs them on pinref and on a model, and aborts where they differ.

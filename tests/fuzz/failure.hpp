@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What a body does when library and model disagree: it prints the input, which is the reproducer, and aborts.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A host with pages, mappings, an object and owners in plain integers, and what every call on it must do. Pages and

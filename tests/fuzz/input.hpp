@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The bytes of one fuzz input, read as choices. What lies behind the end reads as zero.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // One reference word in plain integers: what the documentation says every call answers. No bits, no zones, no atomics.

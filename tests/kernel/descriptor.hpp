@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A file descriptor that closes itself, and what to do when the system refuses what it never should.

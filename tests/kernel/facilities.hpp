@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What asks the kernel: io_uring's registered buffers, O_DIRECT, process_vm_*, vmsplice and UFFDIO_MOVE, as bare system

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What this machine has, found out by trying.
 
 #include "lab.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The same operations on pinref and on the kernel this runs on, every outcome compared.
 //
 //   kernel [seed [operations]]

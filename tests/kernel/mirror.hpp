@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // One stretch of this process's memory, twice: mapped by the kernel, and as an address space of pinref's default host

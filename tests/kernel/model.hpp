@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What the kernel's callers of pin_user_pages do around it, done with pinref: io_uring's table of buffers, O_DIRECT,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The kernel's own count of pins: nr_foll_pin_acquired and nr_foll_pin_released of /proc/vmstat, in pages.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Random operations on the same memory, by the kernel and by pinref.
 
 #include <array>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The report counts each row once, for what it was: the same, different, skipped, or one that compared nothing.
 
 #include <iostream>

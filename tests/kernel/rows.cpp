@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // One named case for each thing a real kernel is known to answer.
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What the default host has not: a zero page outside all counting, and pages of a file that may not be pinned for long.

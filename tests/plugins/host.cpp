@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A program with two plug-ins, each with a copy of the library of its own: what one waits for, the other ends.
 //
 //   host A.so B.so           checks all of it, and prints "N passed, N failed"

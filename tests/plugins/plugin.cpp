@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // One plug-in: the functions of shared.hpp by this copy of the library.
 
 #include "shared.hpp"

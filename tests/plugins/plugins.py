@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two copies of the library in one process: plug-ins by both compilers, with default and hidden visibility.
 
 Builds plugin.cpp twice in each of these ways, and the host of host.cpp, and lets the host load every pair with

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What the host of two plug-ins gives to both, and what each plug-in does with it. A plug-in is a copy of the library.

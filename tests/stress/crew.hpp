@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Threads that start together and run a counted number of steps each. More of them than cores, so that every one of

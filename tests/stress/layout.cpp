@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Eight devices in short bursts write to blocks that are taken away and given to another owner, again and again.
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Transfers beside an owner who takes the memory away and gives it to somebody else, by closing it or by a hook.
 
 #include "pinref/host/registration_cache.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // A pinner and a write-protector, a million times from the same starting line: never is each unaware of the other, and
 // no write is lost.
 

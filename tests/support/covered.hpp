@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What a test program covered, to be said in its last lines; tools/test repeats them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A host small enough for the explorer: pages with data, a lock and a dirty bit, and a space of a few entries. What

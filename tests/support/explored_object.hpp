@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Pages with everything protocols/ asks, an entry with a lock, and an address space that maps one page by it, on the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The explorer as the library's Sync. What it explores is counted, for the last line of the test program.

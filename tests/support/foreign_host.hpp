@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A host that shares nothing with the default one: packed descriptors, 64 KiB pages, device and immortal pages, pages

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A Sync whose atomics call a hook: one thread can play what others do in between.

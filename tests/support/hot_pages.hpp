@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Hot pages with their slots, and the Syncs that let one thread play several.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The layouts every behaviour is shown on: the three users choose from, and words small enough to visit every state.

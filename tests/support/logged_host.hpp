@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A holder_log for the words of a test, what it has listed, and pages to hold.

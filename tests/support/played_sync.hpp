@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A Sync whose sleeps are played: what happens meanwhile, and how they end, is a function's affair.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A second thread, and whether it has to sleep for what the first one is doing: how a lock is seen from outside.

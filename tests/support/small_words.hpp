@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // What a word of few bits does, in plain integers: the oracle for words small enough to visit every state.

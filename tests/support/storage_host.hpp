@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // Two hosts with everything protocols/ asks of a page, and one object that maps pages of either: the default host,

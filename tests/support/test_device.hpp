@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A device for registration caches: it knows what is registered, notices what is deregistered twice, and fails, blocks
@@ -11,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "pinref/gup/gup_result.hpp"
 
@@ -42,8 +44,9 @@ struct test_device {
     return pinref::gup_error::none;
   }
   bool deregister(int& key) noexcept {
+    if (const auto first = std::exchange(ending, nullptr)) first();
     const std::lock_guard locked{lock};
-    if (stuck) return false;
+    if (stuck || (refuse_end && refuse_end())) return false;
     const auto found = live.find(key);
     if (found == live.end()) {
       ++wrong;
@@ -84,7 +87,9 @@ struct test_device {
   std::condition_variable opened, changed;
   std::map<int, registration> live;
   std::function<pinref::gup_error(const registration&)> refuse;  // under the lock
+  std::function<bool()> refuse_end;                              // likewise
   std::function<void(std::uintptr_t, std::size_t)> inside;       // not under it
+  std::function<void()> ending;                                  // once, when a registration ends; not under it
   std::size_t bytes = 0;
   int last_key = 0, wrong = 0, waiting = 0;
   bool blocked = false, stuck = false;

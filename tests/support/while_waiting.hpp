@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // A canceller that is used to look into a wait: called whenever the wait asks whether it is cancelled.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #pragma once
 
 // The two hosts behind one face: a range of small pages, of one compound page, or mixed, in an address space.

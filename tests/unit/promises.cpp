@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What a host, a counter or an observer brings along that may throw is nothing: every call of the library is noexcept
 // and would end the program. A type with one such function does not meet the concept that asks for it.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Every enum of the library has a name for each of its values, as it is spelled, and one for what is no value of it.
 
 #include <doctest/doctest.h>

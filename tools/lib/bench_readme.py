@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The numbers of README.md: one table and one plot, from a run of tools/bench --readme."""
 
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page of plots that tools/bench writes: plain HTML with SVG in it, nothing fetched from anywhere."""
 
 import html
@@ -116,12 +117,21 @@ def page(results, compiled, compiler):
         value = results.median(workload, scheme, threads)
         return None if value is None else (value, *results.spread(workload, scheme, threads))
 
+    counts = results.threads()
+
     def by_scheme(workload):
-        rows = [(scheme, [found(workload, scheme, threads) for threads in (1, 2)]) for scheme in results.schemes()]
+        rows = [(scheme, [found(workload, scheme, threads) for threads in counts]) for scheme in results.schemes()]
         rows = [row for row in rows if any(row[1])]
         if workload == "get_put":
-            rows += [(scheme, [None, None]) for scheme in results.absent()]
-        return bars(rows, ["1 thread", "2 threads"])
+            rows += [(scheme, [None for _ in counts]) for scheme in results.absent()]
+        return bars(rows, ["1 thread" if threads == 1 else f"{threads} threads" for threads in counts])
+
+    def by_threads(workload):
+        """Nanoseconds of every scheme that was measured with more than one number of threads."""
+        series = {scheme: [results.median(workload, scheme, threads, "ns") for threads in counts]
+                  for scheme in results.schemes()}
+        series = {scheme: values for scheme, values in series.items() if sum(value is not None for value in values) > 1}
+        return lines(counts, series, "threads", "ns", log=True) if series else ""
 
     def over(workloads, schemes, threads, counter="ratio"):
         return {scheme: [results.median(workload, scheme, threads, counter) for workload in workloads]
@@ -135,7 +145,7 @@ def page(results, compiled, compiler):
               for scheme in ("bare", "linux_small", "bias32", "bias64") for threads in (1, 2)}
     dead = {f"{scheme}, {threads}T": [results.median(f"dead_share_{share}", scheme, threads) for share in shares]
             for scheme in ("linux_small", "bias64", "bias64_scan") for threads in (1, 2)}
-    hot = {scheme: [results.median("get_put", scheme, threads, "ns") for threads in (1, 2)]
+    hot = {scheme: [results.median("get_put", scheme, threads, "ns") for threads in counts]
            for scheme in [*schemes, "hot", "std_weak_lock", "std_shared_mutex", "liburcu"]}
     words = "Time over that of the bare pair, one unchecked locked add and one subtract, in the neighbouring slice"
     body = [
@@ -162,6 +172,11 @@ def page(results, compiled, compiler):
                                         "same keys, with nothing replaced.",
                 bars([(f"{pages} {keys}", [found(f"index_{count}_{keys}", scheme, 2) for scheme in index_schemes])
                       for count, pages in (("4k", "4096"), ("1m", "1M")) for keys in ("uniform", "zipf")], index_schemes)),
+        section("Buffer pool, 65 536 pages", "Find a page in a hash table, hold it, read a word of it, let it go; keys by "
+                                             "Zipf's law. The unit is the bare pair in the same pool.", by_scheme("pool_64k")),
+        section("Buffer pool, one page", "The same of one page that all threads read.", by_scheme("pool_hot")),
+        section("Buffer pool, evicting", "Nine in ten are found, the others brought in, without a disk. The unit is the bare "
+                                         "pair with all pages there.", by_scheme("pool_evict")),
         section("Is it pinned?", "A question to decide on, of one of 4096 pages; the second bar while another thread pins and "
                                  "unpins them. bias64_scan is the hint, from which nothing may be concluded.",
                 by_scheme("query")),
@@ -170,13 +185,20 @@ def page(results, compiled, compiler):
                 lines([f"{share} %" for share in shares], dead, "dead", "over bare")),
         section("Hot page", "Nanoseconds for a get and put of one page that all threads share, those of all threads "
                             "counted together.",
-                lines([1, 2], hot, "threads", "ns")),
+                lines(counts, hot, "threads", "ns")),
         section("Size", "Bytes of the reference word of a page.",
                 bars([(name, [(float(results.facts[f"bytes_per_page_{name}"]),) * 3]) for name in ("bias32", "bias64")],
                      ["bytes"])),
-        section("Compile time", f"Seconds to compile a file that includes nothing else, with {compiler} -O2.",
-                bars([(name, [(compiled[name],) * 3]) for name in ("atomic", "pinref")], ["seconds"], " s")),
     ]
+    if compiled:
+        body.append(section("Compile time", f"Seconds to compile a file that includes nothing else, with {compiler} -O2.",
+                            bars([(name, [(compiled[name],) * 3]) for name in ("atomic", "pinref")], ["seconds"], " s")))
+    if len(counts) > 1:
+        for workload in sorted({workload for workload, _, _ in results.runs}):
+            plot = by_threads(workload)
+            if plot:
+                body.append(section(f"By threads: {workload}", "Nanoseconds an operation, those of all threads counted "
+                                    "together; where one thread is counted beside others, its own.", plot))
     facts = results.facts
     machine = (f"{facts.get('num_cpus')} CPUs at {facts.get('mhz_per_cpu')} MHz, {facts.get('date', '')[:10]}, {compiler}. "
                "Shorter is better everywhere.")

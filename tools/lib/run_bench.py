@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds the benchmarks with optimisation and every compiler, runs them several times over and prints the ratios."""
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 import bench_readme
 import bench_report
 
-PROGRAMS = ["words", "lookups", "ranges", "peers"]
+PROGRAMS = ["words", "lookups", "pool", "ranges", "regcache", "share", "c_pairs", "peers"]
 
 # Key of --json: (workload, scheme, threads, counter). The counter ratio is time over that of the bare pair; the counter
 # over is time over that of pinref's own way, or, for ranges, over that of the loop by hand.
@@ -49,6 +50,36 @@ KEYS = {
     "gup_4k_vs_handwritten": ("range_4k_512", "bias64", 1, "over"),
     "gup_1_vs_handwritten": ("one_page", "bias64", 1, "over"),
     "dma_pinned_t1_vs_bare": ("query", "bias64", 1, "ratio"),
+    "extent_1mib_vs_try_pin": ("extent_1m", "bias64", 1, "over"),
+    "freeze_range_512_per_page_vs_bare": ("freeze_512", "bias64", 1, "ratio"),
+    "hostbits_pin_unpin_over_plain": ("pin_unpin", "bias64_host_bits", 1, "over"),
+    "optimistic_read_1t_over_vmcache": ("pool_64k_vmcache", "page_stamp", 1, "over"),
+    "optimistic_read_hot_1t_over_vmcache": ("pool_hot_vmcache", "page_stamp", 1, "over"),
+    "optimistic_read_hot_2t_vs_pin_unpin": ("pool_hot", "page_stamp", 2, "over"),
+    "pg17_hit_1t_over_pinref": ("pool_64k", "pg17", 1, "over"),
+    "pg17_hit_2t_over_pinref": ("pool_64k", "pg17", 2, "over"),
+    "pg17_hit_hot_2t_over_pinref": ("pool_hot", "pg17", 2, "over"),
+    "pg17_locked_hit_1t_over_pinref": ("pool_64k", "pg17_locked", 1, "over"),
+    "pg19_hit_1t_over_pinref": ("pool_64k", "pg19", 1, "over"),
+    "pg19_hit_hot_2t_over_pinref": ("pool_hot", "pg19", 2, "over"),
+    "regcache_hit_1t_vs_bare": ("regcache_one", "registration_cache", 1, "ratio"),
+    "regcache_hit_1t_mutex_over_pinref": ("regcache_one", "mutex_and_count", 1, "over"),
+    "regcache_hit_1t_ucx_over_pinref": ("regcache_one", "ucx_rcache", 1, "over"),
+    "regcache_hit_1t_1000_ucx_over_pinref": ("regcache_1000", "ucx_rcache", 1, "over"),
+    "regcache_hit_2t_ucx_over_pinref": ("regcache_one", "ucx_rcache", 2, "over"),
+    "regcache_hit_2t_own_ucx_over_pinref": ("regcache_own", "ucx_rcache", 2, "over"),
+    "regcache_hit_2t_1000_ucx_over_pinref": ("regcache_1000", "ucx_rcache", 2, "over"),
+    "ledger_pin_unpin_over_plain": ("ledger_pin_unpin", "ledger", 1, "over"),
+    "ledger_1000_holds_pin_unpin_over_plain": ("ledger_pin_unpin_1000_holds", "ledger", 1, "over"),
+    "ledger_64k_pin_unpin_over_plain": ("ledger_pin_unpin_64k", "ledger", 1, "over"),
+    "ledger_64k_1000_holds_pin_unpin_over_plain": ("ledger_pin_unpin_64k_1000_holds", "ledger", 1, "over"),
+    "ledger_by_page_pin_unpin_over_plain": ("ledger_pin_unpin_1000_holds", "ledger_by_page", 1, "over"),
+    "c_pair_vs_bare": ("c_get_put", "c", 1, "ratio"),
+    "c_call_pair_vs_bare": ("c_get_put", "c_call", 1, "ratio"),
+    "c_pin_pair_vs_bare": ("c_pin_unpin", "c", 1, "ratio"),
+    "c_call_pin_pair_vs_bare": ("c_pin_unpin", "c_call", 1, "ratio"),
+    "recover_1000_holds_ns": ("recover_1000_holds", "recover", 1, "ns"),
+    "kill_to_reuse_ns": ("kill_to_reuse", "fork_kill_recover", 1, "ns"),
 }
 FACTS = ["range_pin_atomics_1_page", "range_pin_atomics_512_pages", "bytes_per_page_bias64", "bytes_per_page_bias32"]
 
@@ -78,6 +109,12 @@ COLUMNS = [
     ("one life", "1T", "one_life", 1),
     ("90 % dead", "1T", "dead_share_90", 1),
     ("90 % dead", "2T", "dead_share_90", 2),
+    ("pool 64k", "1T", "pool_64k", 1),
+    ("pool 64k", "2T", "pool_64k", 2),
+    ("pool hot", "1T", "pool_hot", 1),
+    ("pool hot", "2T", "pool_hot", 2),
+    ("evicting", "1T", "pool_evict", 1),
+    ("evicting", "2T", "pool_evict", 2),
     ("one page", "1T", "one_page", 1),
     ("4K x 1", "1T", "range_4k_1", 1),
     ("4K x 16", "1T", "range_4k_16", 1),
@@ -88,14 +125,23 @@ COLUMNS = [
     ("2M x 16", "1T", "range_2m_16", 1),
     ("2M x 512", "1T", "range_2m_512", 1),
     ("2M x 32768", "1T", "range_2m_32768", 1),
+    ("freeze x 512", "1T", "freeze_512", 1),
     ("dirty: none", "1T", "dirty_clean", 1),
     ("dirty: half", "1T", "dirty_mixed", 1),
     ("dirty: all", "1T", "dirty_dirty", 1),
+    ("1 MiB", "1T", "extent_1m", 1),
+    ("64 MiB", "1T", "extent_64m", 1),
+    ("a region", "1T", "regcache_one", 1),
+    ("a region", "2T", "regcache_one", 2),
+    ("own region", "2T", "regcache_own", 2),
+    ("1000 regions", "1T", "regcache_1000", 1),
+    ("1000 regions", "2T", "regcache_1000", 2),
 ]
 
 # Rows, baselines first. Schemes that a run reports and this list lacks, the real peers, come last.
-ROWS = ["bare", "by_hand", "by_hand_flat", "linux_small", "linux_large", "split", "bias32", "bias64", "bias64_scan",
-        "bias64_sole", "hot", "bias64_slow", "bias64_by_run", "bias64_folio"]
+ROWS = ["bare", "by_hand", "by_hand_flat", "linux_small", "linux_large", "split", "bias32", "bias64", "bias64_host_bits",
+        "bias64_scan", "bias64_sole", "hot", "page_stamp", "vmcache", "pg17", "pg19", "pg17_locked", "pg19_locked",
+        "bias64_slow", "bias64_by_run", "bias64_folio"]
 
 
 def say(text):
@@ -122,10 +168,11 @@ class Progress:
             print(line, flush=True)
 
 
-def build(root, folder, compiler):
-    environment = dict(os.environ, CXX=compiler)
+def build(root, folder, compiler, *more):
+    c_compiler = {"g++": "gcc", "clang++": "clang"}.get(compiler, os.environ.get("CC", "cc"))
+    environment = dict(os.environ, CXX=compiler, CC=c_compiler)
     command = ["meson", "setup", folder, root, "-Doptimization=2", "-Ddebug=false", "-Db_ndebug=true",
-               "-Dbench=enabled", "-Dtests=disabled", "-Dexamples=disabled"]
+               "-Dbench=enabled", "-Dtests=disabled", "-Dexamples=disabled", *more]
     log = folder.with_suffix(".log")
     with open(log, "w") as out:
         def run(*words):
@@ -140,17 +187,17 @@ def build(root, folder, compiler):
         sys.exit(f"building the benchmarks failed; all of it is in {log}")
 
 
-def names_of(program):
-    listed = subprocess.run([program, "--benchmark_list_tests=true"], text=True, capture_output=True, check=True)
+def names_of(program, arguments):
+    listed = subprocess.run([program, *arguments, "--benchmark_list_tests=true"], text=True, capture_output=True, check=True)
     return listed.stdout.split()
 
 
-def run_program(program, rounds, progress, label):
+def run_program(program, arguments, progress, label):
     """The parsed JSON of one process. One process is one placement of code, stack and pages."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         process = subprocess.Popen(
-            [program, f"--rounds={rounds}", f"--benchmark_out={out}", "--benchmark_out_format=json"],
+            [program, *arguments, f"--benchmark_out={out}", "--benchmark_out_format=json"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for line in process.stdout:
             name = line.split()[0] if line.split() else ""
@@ -195,7 +242,8 @@ class Results:
         self.facts = {}
 
     def add(self, report):
-        self.facts.update(report["context"])
+        absent = {*self.absent(), *report["context"].get("absent", "").split()}
+        self.facts.update(report["context"], absent=" ".join(sorted(absent)))
         for entry in report["benchmarks"]:
             workload, scheme, threads = short(entry["name"]).split("/")
             where = (workload, scheme, int(threads[1:]))
@@ -212,6 +260,9 @@ class Results:
         """Lowest first and highest third quartile of any run."""
         runs = self.runs[workload, scheme, threads]
         return min(run["low"] for run in runs), max(run["high"] for run in runs)
+
+    def threads(self):
+        return sorted({threads for _, _, threads in self.runs})
 
     def schemes(self):
         found = {scheme for _, scheme, _ in self.runs}
@@ -238,8 +289,12 @@ def cell(results, workload, scheme, threads):
 def print_table(results, width):
     rows = results.schemes()
     first = max(map(len, [*rows, *results.absent()])) + 1
+    more = [threads for threads in results.threads() if threads > 2]
+    wanted = [column for top, bottom, workload, threads in COLUMNS
+              for column in [(top, bottom, workload, threads),
+                             *((top, f"{n}T", workload, n) for n in more if threads == 2)]]
     columns = [(top, bottom, [cell(results, workload, row, threads) for row in rows])
-               for top, bottom, workload, threads in COLUMNS]
+               for top, bottom, workload, threads in wanted]
     columns = [column for column in columns if any(text != "-" for text in column[2])]
     while columns:
         part = []
@@ -265,7 +320,7 @@ def print_notes(results, compiled):
     print("\nTime over that of the bare pair, one unchecked locked add and one subtract, in the neighbouring slice: median")
     print("of all runs. Ranges and batches: for one page. ±: half the way from the lowest first quartile of any run to the")
     print("highest third.")
-    for threads in (1, 2):
+    for threads in results.threads():
         # Prefetching makes the bare pair something else than the baseline.
         selves = [key for key in results.runs
                   if key[1:] == ("bare", threads) and key[0] != "batch32_prefetched"]
@@ -282,12 +337,14 @@ def print_notes(results, compiled):
     for where, why in sorted(results.errors.items()):
         if where not in results.runs:
             print(f"no result for {'/'.join(map(str, where))}: {why}")
-    print(f"locked operations of a range's pin and unpin: {results.facts['range_pin_atomics_1_page']} for one page, "
-          f"{results.facts['range_pin_atomics_512_pages']} for 512 pages of one head")
+    if "range_pin_atomics_1_page" in results.facts:
+        print(f"locked operations of a range's pin and unpin: {results.facts['range_pin_atomics_1_page']} for one page, "
+              f"{results.facts['range_pin_atomics_512_pages']} for 512 pages of one head")
     print(f"bytes a page: bias64 {results.facts['bytes_per_page_bias64']}, "
           f"bias32 {results.facts['bytes_per_page_bias32']}")
-    print(f"compiling pinref.hpp takes {compiled['ratio']:.2f} x as long as <atomic> alone "
-          f"({compiled['pinref']:.2f} s, {compiled['atomic']:.2f} s)")
+    if compiled:
+        print(f"compiling pinref.hpp takes {compiled['ratio']:.2f} x as long as <atomic> alone "
+              f"({compiled['pinref']:.2f} s, {compiled['atomic']:.2f} s)")
 
 
 class Compiler:
@@ -325,8 +382,39 @@ def flat(first, others):
         if all(ratios):
             values["clang_dma_pinned_over_gcc"] = ratios[1] / ratios[0]
     values = {key: round(value, 4) for key, value in values.items()}
-    values.update((name, int(first.results.facts[name])) for name in FACTS)
+    values.update((name, int(first.results.facts[name])) for name in FACTS if name in first.results.facts)
     return values
+
+
+def thread_list(text):
+    numbers = [int(each) for each in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
+
+
+def build_static(root):
+    """The program that is carried elsewhere."""
+    first = compilers(root)[0]
+    folder = root / "build" / "bench-static"
+    say(f"building with {first.command} in {folder.relative_to(root)}")
+    build(root, folder, first.command, "-Dbench_static=true")
+    print(f"{folder / 'bench' / 'pinref_bench'}: one static program; where you take it, run\n"
+          "  pinref_bench --threads=1,2,4,8 --benchmark_out=FILE\n"
+          "several times if you can, and here tools/bench --from FILE")
+
+
+def report_of(root, files):
+    """Table and plots of what the static program has measured."""
+    results = Results()
+    for file in files:
+        results.add(json.loads(file.read_text()))
+    print_table(results, shutil.get_terminal_size((120, 24)).columns)
+    print_notes(results, None)
+    report = root / "build" / "bench-report.html"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(bench_report.page(results, None, "from elsewhere"), encoding="utf-8")
+    print(f"plots: {report}")
 
 
 def main():
@@ -335,7 +423,15 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians as one flat object")
     parser.add_argument("--readme", action="store_true", help="write the table and the plot of README.md")
+    parser.add_argument("--threads", type=thread_list, metavar="LIST", help="numbers of threads, as 1,2,4,8")
+    parser.add_argument("--static", action="store_true", help="build one static program of all, and no more")
+    parser.add_argument("--from", type=Path, action="append", metavar="FILE", dest="files",
+                        help="report what the static program has written")
     options = parser.parse_args()
+    if options.static:
+        return build_static(options.root)
+    if options.files:
+        return report_of(options.root, options.files)
     runs, rounds, pairs = (3, 12, 3) if options.quick else (9, 60, 9)
     begin = time.monotonic()
 
@@ -348,7 +444,13 @@ def main():
     first, *others = all_compilers
     # Who is faster than the peers is asked once.
     programs = [(name, each) for name in PROGRAMS for each in all_compilers if each is first or name != "peers"]
-    progress = Progress(runs * sum(len(names_of(each.programs[name])) for name, each in programs))
+    arguments = [f"--rounds={rounds}"]
+    if options.threads:
+        arguments.append("--threads=" + ",".join(map(str, options.threads)))
+    sizes = [len(names_of(each.programs[name], arguments)) for name, each in programs]
+    progress = Progress(runs * sum(sizes))
+    # Some have nothing for these numbers of threads.
+    programs = [program for program, size in zip(programs, sizes) if size]
     say(f"running every benchmark in {runs} processes, {rounds} rounds each")
     last = 0
     for run in range(runs):
@@ -359,7 +461,7 @@ def main():
         # The compilers take turns, so that what changes while this runs changes for all of them.
         for name, each in programs if run % 2 == 0 else reversed(programs):
             label = f"run {run + 1} of {runs}  {each.kind}"
-            each.results.add(run_program(each.programs[name], rounds, progress, label))
+            each.results.add(run_program(each.programs[name], arguments, progress, label))
         last = time.monotonic() - start
     say("compiling")
     for each in all_compilers:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds pinref's example and a benchmark, runs both and prints one table."""
 
 import argparse

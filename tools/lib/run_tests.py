@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Configures, builds and tests pinref in several builds and sums the results in one closing line."""
 
 import argparse
@@ -15,16 +16,16 @@ from pathlib import Path
 
 # Half of the time of a run is compiling.
 QUICK_TO_BUILD = ["-Doptimization=1", "-Ddebug=false"]
-# Nothing for ThreadSanitizer to see: the explorer runs its threads as fibers of one.
-ONE_THREAD_SUITES = ["explore", "explorer", "fuzz"]
-RUNTIME_SUITES = ["unit", "explore", "explorer", "kernel", "stress", "fuzz", "examples"]
+# Nothing for ThreadSanitizer to see: the explorer runs its threads as fibers of one, and it sees no other process.
+ONE_THREAD_SUITES = ["explore", "explorer", "fuzz", "share"]
+RUNTIME_SUITES = ["unit", "explore", "explorer", "kernel", "share", "c", "stress", "fuzz", "examples"]
 PLAIN_SUITES = RUNTIME_SUITES + [
-    "headers", "nocompile", "codegen", "lint", "style", "consumers", "plugins", "bench-smoke"]
+    "fabric", "headers", "nocompile", "codegen", "lint", "style", "consumers", "plugins", "bench-smoke"]
 LONG_SUITES = ["long"]
 
 # Suites that are builds of their own, of these suites of Meson. They are not part of an everyday run.
 DETERMINISTIC_SUITES = ["unit", "explore"]
-BUILD_SUITES = ["elsewhere", "valgrind", "coverage", "mutation", "bugs"]
+BUILD_SUITES = ["elsewhere", "platforms", "valgrind", "coverage", "mutation", "bugs", "debian", "dist", "guest"]
 # For which there is a cross file: what they need on top of the everyday programs.
 CROSS_FILES = Path(__file__).resolve().parents[2] / "tests" / "elsewhere"
 ARCHITECTURES = {
@@ -35,6 +36,9 @@ ARCHITECTURES = {
     "i386": [],
 }
 NOTHING_TO_RUN = 77
+# Of those that Debian 12 and its updates have.
+NEWEST_CLANG = next((f"clang++-{version}" for version in range(30, 14, -1) if shutil.which(f"clang++-{version}")),
+                    "clang++-19")
 
 # A test program that counts its own cases says so in one of these lines; any other counts as one.
 DOCTEST_LINE = re.compile(
@@ -147,6 +151,25 @@ def plan_elsewhere(tally):
                         folder=f"elsewhere-{name}", part=True)
 
 
+def plan_platforms(tally):
+    """This machine with other compilers, another standard library, a newer C++, and link-time optimization."""
+    yield Build("gcc", "g++", ["-Dauto_features=enabled"], ["platforms"], part=True)
+    options = ["-Ddebug=false", "-Dtests=enabled", "-Dexamples=disabled", "-Dbench=disabled"]
+    libcxx = ["-Dcpp_args=-stdlib=libc++", "-Dcpp_link_args=-stdlib=libc++"]
+    for name, compiler, more in (
+            ("libc++", "clang++", ["-Doptimization=1", *libcxx]),
+            ("newest clang", NEWEST_CLANG, ["-Doptimization=1"]),
+            ("c++23", "g++", ["-Doptimization=1", "-Dcpp_std=c++23"]),
+            ("-O3 -flto", "g++", ["-Doptimization=3", "-Db_lto=true"])):
+        if not shutil.which(compiler):
+            tally.skips.append(f"platforms {name}: {compiler} is not installed")
+        elif "libc++" in name and not compiles([compiler, "-stdlib=libc++"]):
+            tally.skips.append(f"platforms {name}: libc++-dev and libc++abi-dev are not installed")
+        else:
+            yield Build(f"platforms {name}", compiler, [*options, *more], ["unit", "c"],
+                        folder=f"platforms-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}", part=True)
+
+
 def plan_extra(suite, tally):
     """The builds of one of BUILD_SUITES."""
     everyday = ["-Dauto_features=enabled"]
@@ -155,8 +178,11 @@ def plan_extra(suite, tally):
         yield from plan_elsewhere(tally)
         tally.skips.append("elsewhere: the cases that tests/meson.build calls long_and_nothing_new, which run natively only")
         return
-    if suite in ("mutation", "bugs"):
+    if suite in ("mutation", "bugs", "debian", "dist", "guest"):
         yield Build("gcc", "g++", everyday, [suite], part=True)
+        return
+    if suite == "platforms":
+        yield from plan_platforms(tally)
         return
     needed = ["g++", "gcov" if suite == "coverage" else "valgrind"]
     missing = [program for program in needed if not shutil.which(program)]
@@ -213,6 +239,7 @@ def plan(suite, tally):
 def configure(root, build, folder):
     command = ["meson", "setup", folder, root, "-Dwerror=true", *build.options]
     os.environ["CXX"] = build.compiler
+    os.environ["CC"] = build.compiler.replace("clang++", "clang").replace("g++", "gcc")
     if (folder / "build.ninja").exists():
         if run([*command, "--reconfigure"]):
             return True

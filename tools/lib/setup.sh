@@ -1,17 +1,20 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2034,SC2086
 # Sourced by the tools: reads their options, and brings in what a bare Debian 12 lacks. Installs only; upgrades and
 # removes nothing.
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
-  libjemalloc-dev libmimalloc-dev
+  libjemalloc-dev libmimalloc-dev libfabric-dev
   cmake python3 libclang-rt-14-dev git binutils ca-certificates"
 pinref_elsewhere_packages="g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-arm-linux-gnueabihf
   g++-12-multilib qemu-user"
+pinref_guest_packages="qemu-system-x86 busybox-static cpio kmod iproute2 e2fsprogs libibverbs-dev ibverbs-providers"
+pinref_platforms_packages="libc++-14-dev libc++abi-14-dev clang-19 musl-tools g++-mingw-w64-x86-64-posix wine wine64"
 pinref_programs="python3 meson ninja pkg-config cmake git objdump"
 
 # The comment at the head of the tool.
 usage() {
-  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"
 }
 
 wrong_usage() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/observe/accounted_ref.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/observe/checked_ref.hpp"
 
 #include <doctest/doctest.h>

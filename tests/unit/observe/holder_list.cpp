@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // The list alone: what is found of which page, between which bounds, in how much room.
 
 #include "pinref/observe/holder_list.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Who holds a page: exactly for handles and requests, between bounds for plain calls; what a full log misses; and that
 // data which is poisoned while nobody has it pinned is never poisoned while somebody has.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/observe/holder_report.hpp"
 
 #include <doctest/doctest.h>

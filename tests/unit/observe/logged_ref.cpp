@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Listed words in every company, and what is paid for them where they are not chosen.
 
 #include "pinref/observe/logged_ref.hpp"

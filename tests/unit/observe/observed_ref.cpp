@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // What counts and checks holders beside the word: what is refused is in no book, and what idle means is left to the
 // word.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // One page: every call means its head, and the host hears what a release made of it.
 
 #include "pinref/page/page.hpp"

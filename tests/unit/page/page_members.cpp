@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Hosts without a page_traits of their own: what their pages have as members is what they offer.
 
 #include "pinref/page/page_members.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/protocols/layout_break.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/protocols/reclaim.hpp"
 
 #include <doctest/doctest.h>

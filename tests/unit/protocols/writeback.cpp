@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 #include "pinref/protocols/writeback.hpp"
 
 #include <doctest/doctest.h>
