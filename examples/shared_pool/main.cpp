@@ -199,7 +199,7 @@ int demonstrate(const command_line& options) {
   supervisor above(memory, file, how);
   // A control runs until it is caught.
   const bool crippled = !how.recover || !how.wait_for_end || !how.replace;
-  const totals end = above.run(std::chrono::seconds(crippled ? 60 : options.has("--long") ? 600 : 3));
+  const totals end = above.run(std::chrono::seconds(crippled ? 40 : options.has("--long") ? 600 : 3));
   if (!above.starved() && all.faults.load() == 0) above.verify_disk();
 
   std::printf("killed           %" PRIu64 " workers, with %" PRIu64 " pins in flight; %" PRIu64
