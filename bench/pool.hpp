@@ -138,7 +138,8 @@ class pool {
 
  private:
   using index = std::atomic<std::uint32_t>;
-  struct frame {
+  // A descriptor has more in it than is compared here. None lies across two cache lines, and all pools have as many.
+  struct alignas(32) frame {
     void revive() noexcept { use.revive(); }
 
     Use use;
