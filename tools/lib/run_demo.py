@@ -19,6 +19,11 @@ JOBS = [
     ("unregistered", ["--seconds", "5", "--engine", "uring"], 0),
     ("without pins", ["--seconds", "3", "--no-pins"], 1),
 ]
+# The same of a pool whose processes are killed.
+KILLED_JOBS = [
+    ("workers killed", [], 0),
+    ("nobody recovers", ["--no-ledger"], 1),
+]
 NOT_HERE = 77
 
 SCHEMES = ["bias64", "linux_small", "linux_large"]
@@ -47,7 +52,7 @@ def build(root, folder):
         if not configure():
             print(log.read_text()[-4000:])
             sys.exit(f"configuring failed; all of it is in {log}")
-    if not ninja("examples/uring_buffer_pool"):
+    if not (ninja("examples/uring_buffer_pool") and ninja("examples/shared_pool")):
         sys.exit("building failed")
     return ninja("bench/bench_words")
 
@@ -114,6 +119,12 @@ def main():
         if code == NOT_HERE:
             sys.exit(verdict)
 
+    killed = []
+    for heading, arguments, _ in KILLED_JOBS:
+        say(f"a pool of several processes, {heading}: {' '.join(arguments)}")
+        killed.append(subprocess.run([folder / "examples" / "shared_pool", *arguments, *where],
+                                     stdout=subprocess.PIPE, text=True))
+
     ratios = {}
     if has_bench:
         say("a short benchmark; tools/bench has all of it")
@@ -122,14 +133,20 @@ def main():
     print()
     print_pool(results)
     print()
+    print("a pool of three processes that are killed")
+    for line in killed[0].stdout.splitlines():
+        print("  " + line)
+    print()
     if ratios:
         print_bench(ratios)
     else:
         print("no benchmark: it was not built, or did not run")
     print()
     print("The kernel pins one page for each transfer, as pinref does; registered buffers once for all.")
-    good = all(code == wanted for (code, _, _), (_, _, wanted) in zip(results, JOBS))
-    for (code, _, verdict), (heading, _, wanted) in zip(results, JOBS):
+    ended = results + [(done.returncode, None, (done.stdout.splitlines() or ["no report"])[-1]) for done in killed]
+    jobs = JOBS + KILLED_JOBS
+    good = all(code == wanted for (code, _, _), (_, _, wanted) in zip(ended, jobs))
+    for (code, _, verdict), (heading, _, wanted) in zip(ended, jobs):
         print(f"{heading}: {verdict}" + ("" if code == wanted else f" (exit code {code} where {wanted} was expected)"))
     print(f"{'All as it should be' if good else 'NOT as it should be'}; {time.monotonic() - start:.0f} s")
     return 0 if good else 1
