@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 
+import release_tree  # which finds tests/support
+
 import programs
-import release_tree
 
 PACKAGE = "libpinref-dev"
 

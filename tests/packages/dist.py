@@ -7,8 +7,9 @@ own.
 import hashlib
 import sys
 
+import release_tree  # which finds tests/support
+
 import programs
-import release_tree
 
 SUITES = ["unit", "c", "headers", "lint", "consumers"]
 GIT = ["git", "-c", "user.name=release", "-c", "user.email=release@pinref.invalid"]

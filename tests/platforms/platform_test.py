@@ -4,6 +4,6 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from release_tree import main  # noqa: E402,F401
+from steps import main  # noqa: E402,F401
