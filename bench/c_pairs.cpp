@@ -38,16 +38,6 @@ struct in_c {
   }
 };
 
-template <class Scheme>
-struct pin_unpin {
-  one_page<Scheme> page;
-
-  void operator()(unsigned, std::size_t ops) {
-    Scheme& shared = *page;
-    for (; ops != 0; --ops) pin_unpin_once(shared);
-  }
-};
-
 void add_benchmarks() {
   for (unsigned threads : {1u, 2u}) {
     compare<get_put<bare>, get_put<bias64>, in_c<c_get_put>>("c_get_put", "c", threads);

@@ -15,16 +15,6 @@ namespace {
 
 using namespace bench;
 
-template <class Scheme>
-struct pin_unpin {
-  one_page<Scheme> page;
-
-  void operator()(unsigned, std::size_t ops) {
-    Scheme& shared = *page;
-    for (; ops != 0; --ops) pin_unpin_once(shared);
-  }
-};
-
 /// One thread gets while the other pins.
 template <class Scheme>
 struct mixed {

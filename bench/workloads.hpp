@@ -41,6 +41,16 @@ struct get_put {
   }
 };
 
+template <class Scheme>
+struct pin_unpin {
+  one_page<Scheme> page;
+
+  void operator()(unsigned, std::size_t ops) {
+    Scheme& shared = *page;
+    for (; ops != 0; --ops) pin_unpin_once(shared);
+  }
+};
+
 /// A stream of numbers for each thread.
 class streams {
  public:

@@ -214,7 +214,7 @@ class space {
 };
 static_assert(pinref::address_space<space> && pinref::interrupting_space<space> && pinref::diagnosing_space<space>);
 
-/// Calls `walk(space, first_page, flags)`, unless something is wrong with the bytes.
+/// Calls `walk(space, first_page, nr_pages, flags, pages)`, unless something is wrong with the bytes.
 template <class Walk>
 pinref_result in_pages(pinref_space* of, std::uintptr_t start, std::size_t nr_pages, unsigned flags, foll mode,
                        pinref_page** pages, Walk walk) noexcept {
@@ -227,7 +227,9 @@ pinref_result in_pages(pinref_space* of, std::uintptr_t start, std::size_t nr_pa
     bad = gup_error::address_overflow;
   if (bad != gup_error::none) return {0, to_c(bad)};
   space in{*of};
-  return to_c(walk(in, start / size, callers, reinterpret_cast<page**>(pages)));
+  const std::uintptr_t first = start / size;
+  page** const held = reinterpret_cast<page**>(pages);
+  return to_c(walk(in, first, nr_pages, callers, held));
 }
 
 struct item {
@@ -339,30 +341,22 @@ bool pinref_page_dma_pinned(pinref_page* that) {
 pinref_result pinref_get_user_pages(pinref_space* of, std::uintptr_t start, std::size_t nr_pages, unsigned flags,
                                     pinref_page** pages) {
   return in_pages(of, start, nr_pages, flags, foll::get, pages,
-                  [nr_pages](space& in, std::uintptr_t first, foll callers, page** held) noexcept {
-                    return pinref::get_user_pages(in, first, nr_pages, callers, held);
-                  });
+                  [](auto&... what) noexcept { return pinref::get_user_pages(what...); });
 }
 pinref_result pinref_pin_user_pages(pinref_space* of, std::uintptr_t start, std::size_t nr_pages, unsigned flags,
                                     pinref_page** pages) {
   return in_pages(of, start, nr_pages, flags, foll::pin, pages,
-                  [nr_pages](space& in, std::uintptr_t first, foll callers, page** held) noexcept {
-                    return pinref::pin_user_pages(in, first, nr_pages, callers, held);
-                  });
+                  [](auto&... what) noexcept { return pinref::pin_user_pages(what...); });
 }
 pinref_result pinref_get_user_pages_fast(pinref_space* of, std::uintptr_t start, std::size_t nr_pages, unsigned flags,
                                          pinref_page** pages) {
   return in_pages(of, start, nr_pages, flags, foll::get, pages,
-                  [nr_pages](space& in, std::uintptr_t first, foll callers, page** held) noexcept {
-                    return pinref::get_user_pages_fast(in, first, nr_pages, callers, held);
-                  });
+                  [](auto&... what) noexcept { return pinref::get_user_pages_fast(what...); });
 }
 pinref_result pinref_pin_user_pages_fast(pinref_space* of, std::uintptr_t start, std::size_t nr_pages, unsigned flags,
                                          pinref_page** pages) {
   return in_pages(of, start, nr_pages, flags, foll::pin, pages,
-                  [nr_pages](space& in, std::uintptr_t first, foll callers, page** held) noexcept {
-                    return pinref::pin_user_pages_fast(in, first, nr_pages, callers, held);
-                  });
+                  [](auto&... what) noexcept { return pinref::pin_user_pages_fast(what...); });
 }
 
 pinref_result pinref_release_pages(pinref_page* const* pages, std::size_t n) {

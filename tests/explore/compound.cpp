@@ -51,6 +51,13 @@ pair& make(execution& x) {
   return p;
 }
 
+pair& make_compound(execution& x) {
+  auto& p = make(x);
+  check(pinref::freeze_page_range(p.pages[0], 2), "nobody else is there yet");
+  pinref::make_compound_page(p.pages[0], 2);
+  return p;
+}
+
 // Takes the second page by look-up. While it is held nobody changes which page counts for it, nor for how many, and its
 // owner has prepared it.
 void look_up(leaf& page) {
@@ -76,9 +83,7 @@ void made(execution& x) {
 }
 
 void split_again(execution& x) {
-  auto& p = make(x);
-  check(pinref::freeze_page_range(p.pages[0], 2), "nobody else is there yet");
-  pinref::make_compound_page(p.pages[0], 2);
+  auto& p = make_compound(x);
   x.thread([&p] {
     if (!pinref::freeze_page_range(p.pages[0], 2)) return;
     for (leaf& each : p.pages) each.data.write(2);
@@ -109,9 +114,7 @@ void all_or_none(execution& x) {
 }
 
 void whole_compound_pages_are_pinned_by_one_atomic(execution& x) {
-  auto& p = make(x);
-  check(pinref::freeze_page_range(p.pages[0], 2), "nobody else is there yet");
-  pinref::make_compound_page(p.pages[0], 2);
+  auto& p = make_compound(x);
   x.thread([&p] {
     if (pinref::freeze_page_range(p.pages[0], 2)) pinref::split_compound_page(p.pages[0]);
   });
@@ -127,9 +130,7 @@ void whole_compound_pages_are_pinned_by_one_atomic(execution& x) {
 
 // Whoever holds the head of a page that was split may go on to the pages behind it: they live.
 void split_and_gone_through(execution& x) {
-  auto& p = make(x);
-  check(pinref::freeze_page_range(p.pages[0], 2), "nobody else is there yet");
-  pinref::make_compound_page(p.pages[0], 2);
+  auto& p = make_compound(x);
   x.thread([&p] {
     if (pinref::freeze_page_range(p.pages[0], 2)) pinref::split_compound_page(p.pages[0]);
   });
@@ -167,9 +168,7 @@ PROTOCOL("a range is taken as a whole or not at all", all_or_none, whole_compoun
 
 // The tails come alive before they say that they are pages of their own.
 void split_in_the_wrong_order(execution& x) {
-  auto& p = make(x);
-  check(pinref::freeze_page_range(p.pages[0], 2), "nobody else is there yet");
-  pinref::make_compound_page(p.pages[0], 2);
+  auto& p = make_compound(x);
   x.thread([&p] {
     if (!pinref::freeze_page_range(p.pages[0], 2)) return;
     p.pages[1].ref.init();

@@ -211,16 +211,12 @@ void and_a_recoverer(execution& x) {
   x.join();
   w.ends_well();
 }
-// Small enough to be seen whole, also with each memory order one step weaker.
 // Members that lock the page. T1 may die with it, T2 sleeps until it is free, T3 sees to it that it will be.
 inline void a_page_lock(execution& x) {
   using pinref::page_lock_result;
   using member = pinref::basic_member<world::Traits>;
   world& w = make<world>(x);
-  for (auto& place : w.places) {
-    place.state.store(pinref::place_state::free, std::memory_order_relaxed);
-    place.life.owner.store(0, std::memory_order_relaxed);
-  }
+  w.nobody_has_joined();
   auto& first = x.make<member>();
   auto& second = x.make<member>();
   auto& done = x.make<explorer::atomic<int>>(0);
@@ -295,10 +291,7 @@ inline void a_tag(execution& x) {
 inline void a_member_that_abandons(execution& x) {
   using member = pinref::basic_member<world::Traits>;
   world& w = make<world>(x);
-  for (auto& place : w.places) {
-    place.state.store(pinref::place_state::free, std::memory_order_relaxed);
-    place.life.owner.store(0, std::memory_order_relaxed);
-  }
+  w.nobody_has_joined();
   auto& first = x.make<member>();
   x.thread([&] {
     check(first.join(w.parts, {1, 1, 1}) == pinref::join_result::joined, "there is a place");
@@ -318,10 +311,7 @@ inline void two_that_join(execution& x) {
   using member = pinref::basic_member<world::Traits>;
   world& w = make<world>(x);
   w.kept();
-  for (auto& place : w.places) {
-    place.state.store(pinref::place_state::free, std::memory_order_relaxed);
-    place.life.owner.store(0, std::memory_order_relaxed);
-  }
+  w.nobody_has_joined();
   auto& first = x.make<member>();
   auto& second = x.make<member>();
   x.thread([&] {
@@ -342,6 +332,7 @@ inline void two_that_join(execution& x) {
     check(place.state.load(std::memory_order_relaxed) == pinref::place_state::free, "every place is free again");
 }
 
+// Small enough to be seen whole, also with each memory order one step weaker.
 // clang-format off
 inline const std::vector<program> small{
     one_and_a_survivor<pin_and_unpin, pin_and_unpin, true>,

@@ -173,6 +173,13 @@ struct ledger_world {
     explorer::check(s.allocate(parts.slot(0, 0), 0), "there is a free page");
     explorer::check(s.keep(parts.slot(0, 0), what(0)), "the pool has none yet");
   }
+  // For programs whose threads join by themselves.
+  void nobody_has_joined() {
+    for (auto& place : places) {
+      place.state.store(pinref::place_state::free, std::memory_order_relaxed);
+      place.life.owner.store(0, std::memory_order_relaxed);
+    }
+  }
   [[nodiscard]] record what(unsigned place, std::uint32_t i = 0) {
     return record{parts.slot(place, i).entry.load(std::memory_order_relaxed)};
   }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "pinref/gup/gup_result.hpp"
+#include "support/registration_error.hpp"
 
 namespace fabric {
 
@@ -47,17 +48,10 @@ class uring {
     if (free_.empty()) return pinref::gup_error::limit_exceeded;
     slot = free_.back();
     const iovec whole{reinterpret_cast<void*>(first), length};
-    switch (-update(slot, whole)) {
-      case 0:
-        free_.pop_back();
-        return pinref::gup_error::none;
-      case ENOMEM:
-        return pinref::gup_error::no_memory;
-      case EOPNOTSUPP:
-        return pinref::gup_error::not_longterm;
-      default:
-        return pinref::gup_error::not_mapped;
-    }
+    const int error = -update(slot, whole);
+    if (error != 0) return support::registration_error(error);
+    free_.pop_back();
+    return pinref::gup_error::none;
   }
   // Operations that are under way would keep the pages longer than their slot. None is, for each of them has a pin.
   bool deregister(unsigned& slot) noexcept {

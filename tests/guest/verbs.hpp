@@ -14,6 +14,7 @@
 #include <string>
 
 #include "pinref/gup/gup_result.hpp"
+#include "support/registration_error.hpp"
 
 namespace guest {
 
@@ -56,14 +57,7 @@ class card {
     made = (::ibv_reg_mr)(domain_.get(), reinterpret_cast<void*>(first), length, static_cast<int>(access));
     if (made != nullptr) return pinref::gup_error::none;
     last_errno = errno;
-    switch (errno) {
-      case ENOMEM:
-        return pinref::gup_error::no_memory;
-      case EOPNOTSUPP:
-        return pinref::gup_error::not_longterm;
-      default:
-        return pinref::gup_error::not_mapped;
-    }
+    return support::registration_error(errno);
   }
   bool deregister(ibv_mr*& made) noexcept { return ::ibv_dereg_mr(made) == 0; }
 

@@ -3,7 +3,6 @@
 // A process is killed at each of the atomic operations of each call, and its survivors find out what it did.
 
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -11,9 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "audit.hpp"
-#include "covered.hpp"
-#include "killing_sync.hpp"
+#include "mortal_child.hpp"
 
 namespace {
 
@@ -160,37 +157,13 @@ struct world {
   }
 };
 
-enum class fate { killed, finished };
-
-// Runs `body` in a process of its own, as a member, and says whether it came to its end.
-template <class Body>
-fate child(const world& it, Body body) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    static segment pool;
-    static member me;
-    if (pool.attach(it.pool.descriptor()) != pinref::segment_error::none) _exit(1);
-    body(pool, me);
-    _exit(0);
-  }
-  int status = 0;
-  REQUIRE(waitpid(pid, &status, 0) == pid);
-  if (WIFSIGNALED(status)) {
-    REQUIRE(WTERMSIG(status) == SIGKILL);
-    support::cover("processes killed", 1);
-    return fate::killed;
-  }
-  REQUIRE(WEXITSTATUS(status) == 0);
-  return fate::finished;
-}
-
 pinref::recovery_report recover(const segment& pool) {
   return pinref::recover(pool.memory(), quiet_hooks{});
 }
 
 // The child of one call, which dies before its k-th operation.
 fate run_and_kill(const world& it, const call& what, long k) {
-  return child(it, [&](segment& pool, member& me) {
+  return child(it.pool, [&](segment& pool, member& me) {
     if (me.join(pool.memory()) != join_result::joined) _exit(2);
     ledger_hold held;
     what.before(me, held);
@@ -211,11 +184,8 @@ TEST_CASE("a member is killed at each operation of each call") {
       world it;
       const fate end = run_and_kill(it, what, k);
       const auto report = recover(it.pool);
-      CHECK(report.in_doubt == 0);
-      CHECK(report.unaccounted == 0);
-      CHECK(report.left_dead == 0);
       CHECK(report.members == 1);
-      all_is_well(it.pool.memory());
+      all_is_given_back(it.pool, report);
       // What was the pool's is the pool's again, but for what is being evicted.
       if (what.name != std::string("evict")) CHECK(it.pool.page(kept_page).kept());
       if (end == fate::finished) break;
@@ -231,7 +201,7 @@ TEST_CASE("a member is killed while it joins, and while it leaves") {
     for (;; ++k) {
       CAPTURE(k);
       world it;
-      const fate end = child(it, [&](segment& pool, member& me) {
+      const fate end = child(it.pool, [&](segment& pool, member& me) {
         if (leaves && me.join(pool.memory()) != join_result::joined) _exit(2);
         killing_sync::left = k;
         if (leaves && me.leave() != pinref::leave_result::left) _exit(3);
@@ -267,17 +237,12 @@ TEST_CASE("whoever recovers is killed at each operation, and the next one goes o
         CAPTURE(k);
         world it;
         (void)run_and_kill(it, what, at);
-        const fate end = child(it, [&](segment& pool, member&) {
+        const fate end = child(it.pool, [&](segment& pool, member&) {
           killing_sync::left = k;
           (void)recover(pool);
           killing_sync::left = -1;
         });
-        const auto report = recover(it.pool);
-        CHECK(!report.busy);
-        CHECK(report.in_doubt == 0);
-        CHECK(report.unaccounted == 0);
-        CHECK(report.left_dead == 0);
-        all_is_well(it.pool.memory());
+        all_is_given_back(it.pool, recover(it.pool));
         if (end == fate::finished) break;
       }
   }
@@ -288,19 +253,6 @@ TEST_CASE("whoever gives a page another frame is killed at each operation, and t
     CAPTURE(k);
     segment pool;
     REQUIRE(pool.create({.places = 4, .slots = 4, .pages = 2}) == pinref::segment_error::none);
-    const auto dies = [&](auto body) {
-      const pid_t pid = fork();
-      if (pid == 0) {
-        static segment mine;
-        static member me;
-        if (mine.attach(pool.descriptor()) != pinref::segment_error::none) _exit(1);
-        body(mine, me);
-        _exit(0);
-      }
-      int status = 0;
-      REQUIRE(waitpid(pid, &status, 0) == pid);
-      return WIFSIGNALED(status) != 0;
-    };
     // Two processes have the page pinned, which is theirs alone.
     std::uint32_t page = 0;
     {
@@ -310,23 +262,20 @@ TEST_CASE("whoever gives a page another frame is killed at each operation, and t
       page = mine.held.page();
       std::memset(pool.data(page), 'a', 4096);
       for (int i = 0; i != 2; ++i)
-        CHECK(dies([&](segment& its, member& it) {
-          if (it.join(its.memory()) != join_result::joined || !it.try_pin(page, 2)) _exit(2);
-          ::kill(::getpid(), SIGKILL);
-        }));
+        CHECK(child(pool, [&](segment& its, member& it) {
+                if (it.join(its.memory()) != join_result::joined || !it.try_pin(page, 2)) _exit(2);
+                ::kill(::getpid(), SIGKILL);
+              }) == fate::killed);
       CHECK(me.release(mine.held) == ledger_result::done);
     }
-    const bool killed = dies([&](segment& its, member&) {
+    const fate end = child(pool, [&](segment& its, member&) {
       killing_sync::left = k;
       (void)pinref::recover(its.memory(), pinref::frame_replacer{its});
       killing_sync::left = -1;
     });
-    const auto report = pinref::recover(pool.memory(), pinref::frame_replacer{pool});
-    CHECK(report.left_dead + report.in_doubt + report.unaccounted == 0);
-    all_is_well(pool.memory());
+    all_is_given_back(pool, pinref::recover(pool.memory(), pinref::frame_replacer{pool}));
     CHECK(pool.nr_free() == 2);
     CHECK(pool.data(page)[0] == std::byte{0});
-    if (!killed) break;
-    support::cover("processes killed", 3);
+    if (end == fate::finished) break;
   }
 }

@@ -4,7 +4,6 @@
 // process is killed.
 
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "audit.hpp"
-#include "covered.hpp"
-#include "killing_sync.hpp"
+#include "mortal_child.hpp"
 #include "pinref/pinref.hpp"
 
 namespace {
@@ -447,12 +444,8 @@ const std::vector<call>& calls() {
   return all;
 }
 
-bool killed_at(const world& it, const call& what, long k) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    static segment pool;
-    static member me;
-    if (pool.attach(it.pool.descriptor()) != pinref::segment_error::none) _exit(1);
+fate run_and_kill(const world& it, const call& what, long k) {
+  return child(it.pool, [&](segment& pool, member& me) {
     if (me.join(pool.memory()) != pinref::join_result::joined) _exit(2);
     view mine{me};
     page* some[nr_pages] = {};
@@ -460,17 +453,8 @@ bool killed_at(const world& it, const call& what, long k) {
     killing_sync::left = k;
     const bool right = what.run(mine, some);
     killing_sync::left = -1;
-    _exit(right ? 0 : 4);
-  }
-  int status = 0;
-  REQUIRE(waitpid(pid, &status, 0) == pid);
-  if (WIFSIGNALED(status)) {
-    REQUIRE(WTERMSIG(status) == SIGKILL);
-    support::cover("processes killed", 1);
-    return true;
-  }
-  REQUIRE(WEXITSTATUS(status) == 0);
-  return false;
+    if (!right) _exit(4);
+  });
 }
 
 }  // namespace
@@ -482,15 +466,12 @@ TEST_CASE("a process is killed at each operation of gup and of its undo") {
     for (;; ++k) {
       CAPTURE(k);
       world it;
-      const bool killed = killed_at(it, what, k);
+      const fate end = run_and_kill(it, what, k);
       const auto report = pinref::recover(it.pool.memory(), quiet_hooks{});
-      CHECK(report.in_doubt == 0);
-      CHECK(report.unaccounted == 0);
-      CHECK(report.left_dead == 0);
       CHECK(report.members == 1);
       CHECK(it.held() == 0);
-      all_is_well(it.pool.memory());
-      if (!killed) break;
+      all_is_given_back(it.pool, report);
+      if (end == fate::finished) break;
     }
     CHECK(k >= 4);
     support::cover("kill points", static_cast<unsigned>(k));

@@ -82,9 +82,10 @@ class page_handle {
   /// Takes over a hold the caller has. The page is released by the handle from now on.
   [[nodiscard("the hold is released at once")]] static Derived adopt(
       Page& page, caller<Page> where = caller<Page>::current()) noexcept {
-    id_type id;
-    detail::hand_on<Mode>(page, where, detail::owned_by(where, id));
-    return page_handle::make(page, take_result::taken, id);
+    return page_handle::take(page, where, [where](Page& which, caller<Page> by) noexcept {
+      detail::hand_on<Mode>(which, where, by);
+      return take_result::taken;
+    });
   }
   /// Gives the hold to the caller, who must release it; null if the handle is empty.
   [[nodiscard("the hold is the caller's to release")]] Page* detach(
@@ -106,10 +107,7 @@ class page_handle {
   /// empty. A copy constructor could not say so, so there is none.
   [[nodiscard("the second hold is released at once")]] Derived share(
       caller<Page> where = caller<Page>::current()) const noexcept {
-    if (page_ == nullptr) return Derived{};
-    id_type id;
-    const take_result result = Derived::more(*page_, detail::owned_by(where, id));
-    return page_handle::make(*page_, result, id);
+    return page_ == nullptr ? Derived{} : page_handle::take(*page_, where, Derived::more);
   }
 
   /// Does it hold a page?
@@ -130,7 +128,11 @@ class page_handle {
   using id_type = holder_of<Page>;
 
   page_handle(take_result why, id_type id) noexcept : why_(why), id_(id) {}
-  [[nodiscard]] static Derived make(Page& page, take_result result, id_type id) noexcept {
+  // What `take_one(page, where)` takes is the new handle's.
+  template <class TakeOne>
+  [[nodiscard]] static Derived take(Page& page, caller<Page> where, TakeOne take_one) noexcept {
+    id_type id;
+    const take_result result = take_one(page, detail::owned_by(where, id));
     Derived held(result, id);
     if (result == take_result::taken) held.page_ = &page;
     return held;
@@ -153,16 +155,13 @@ class page_ptr : public detail::page_handle<page_ptr<Page>, Page, hold::referenc
   /// A reference to a page that may be free.
   [[nodiscard("the reference is released at once")]] static page_ptr get_page_unless_zero(
       Page& page, caller<Page> where = caller<Page>::current()) noexcept {
-    typename base::id_type id;
-    const take_result result = pinref::get_page_unless_zero(page, 1, detail::owned_by(where, id));
-    return base::make(page, result, id);
+    return base::take(page, where,
+                      [](Page& which, caller<Page> by) noexcept { return pinref::get_page_unless_zero(which, 1, by); });
   }
   /// A reference to a page the caller holds.
   [[nodiscard("the reference is released at once")]] static page_ptr get_page(
       Page& page, caller<Page> where = caller<Page>::current()) noexcept {
-    typename base::id_type id;
-    const take_result result = more(page, detail::owned_by(where, id));
-    return base::make(page, result, id);
+    return base::take(page, where, more);
   }
 
  private:
@@ -184,16 +183,13 @@ class page_pin : public detail::page_handle<page_pin<Page, How>, Page, hold::pin
   /// A pin of a page that may be free.
   [[nodiscard("the pin is released at once")]] static page_pin try_pin(
       Page& page, caller<Page> where = caller<Page>::current()) noexcept {
-    typename base::id_type id;
-    const take_result result = pinref::try_pin_page(page, 1, detail::owned_by(where, id));
-    return base::make(page, result, id);
+    return base::take(page, where,
+                      [](Page& which, caller<Page> by) noexcept { return pinref::try_pin_page(which, 1, by); });
   }
   /// A pin of a page the caller has pinned.
   [[nodiscard("the pin is released at once")]] static page_pin add_pin(
       Page& page, caller<Page> where = caller<Page>::current()) noexcept {
-    typename base::id_type id;
-    const take_result result = more(page, detail::owned_by(where, id));
-    return base::make(page, result, id);
+    return base::take(page, where, more);
   }
 
  private:

@@ -63,25 +63,36 @@ template <class Traits>
           it.pids.load(std::memory_order_relaxed)};
 }
 
+/// The records of a member that are not empty.
+template <class Traits, class Each>
+void for_each_record_at(const ledger_memory<Traits>& parts, const dead_member& who, place_state state,
+                        Each& each) noexcept {
+  for (std::uint32_t i = 0, n = parts.nr_used(who.place); i != n; ++i) {
+    const auto& slot = parts.slot(who.place, i);
+    const ledger_record what{slot.entry.load(std::memory_order_relaxed)};
+    if (what.empty() || what.page() >= parts.nr_pages) continue;
+    each(ledger_holder{who, state, what, slot.since.load(std::memory_order_relaxed),
+                       slot.lease.load(std::memory_order_relaxed)});
+  }
+}
+
+/// Calls `each(who, state)` for every place that is not free.
+template <class Traits, class Each>
+void for_each_place(const ledger_memory<Traits>& parts, Each each) noexcept {
+  for (unsigned place = 0; place != parts.nr_places; ++place) {
+    const place_state state = parts.places[place].state.load(std::memory_order_relaxed);
+    if (state != place_state::free) each(detail::member_at(parts, place), state);
+  }
+}
+
 }  // namespace detail
 
 /// Calls `each(const ledger_holder&)` for every record that is not empty.
 template <class Traits, class Each>
 void for_each_record(const ledger_memory<Traits>& parts, Each each) noexcept {
-  for (unsigned place = 0; place != parts.nr_places; ++place) {
-    const auto& it = parts.places[place];
-    const place_state state = it.state.load(std::memory_order_relaxed);
-    if (state == place_state::free) continue;
-    const dead_member who = detail::member_at(parts, place);
-    const std::uint32_t used = it.used.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i != used && i != parts.slots_per_place; ++i) {
-      const auto& slot = parts.slot(place, i);
-      const ledger_record what{slot.entry.load(std::memory_order_relaxed)};
-      if (what.empty() || what.page() >= parts.nr_pages) continue;
-      each(ledger_holder{who, state, what, slot.since.load(std::memory_order_relaxed),
-                         slot.lease.load(std::memory_order_relaxed)});
-    }
-  }
+  detail::for_each_place(parts, [&](const dead_member& who, place_state state) noexcept {
+    detail::for_each_record_at(parts, who, state, each);
+  });
 }
 
 /// The same for the records of one page.
@@ -95,19 +106,17 @@ void for_each_record_of(const ledger_memory<Traits>& parts, std::uint32_t page, 
 /// Calls `each(const ledger_member&)` for every member, dead ones included.
 template <class Traits, class Each>
 void for_each_member(const ledger_memory<Traits>& parts, Each each) noexcept {
-  for (unsigned place = 0; place != parts.nr_places; ++place) {
-    const place_state state = parts.places[place].state.load(std::memory_order_relaxed);
-    if (state == place_state::free) continue;
-    ledger_member it{detail::member_at(parts, place), state};
-    pinref::for_each_record(parts, [&](const ledger_holder& holder) noexcept {
-      if (holder.who.place != place) return;
+  detail::for_each_place(parts, [&](const dead_member& who, place_state state) noexcept {
+    ledger_member it{who, state};
+    const auto count = [&it](const ledger_holder& holder) noexcept {
       (holder.what.mode() == hold::pin ? it.pins : it.references) += holder.what.n();
       it.claims += holder.what.state() == record_state::frozen;
       it.in_doubt += holder.what.in_doubt();
       if (holder.what.state() == record_state::quarantined) it.quarantined += holder.what.n();
-    });
+    };
+    detail::for_each_record_at(parts, who, state, count);
     each(it);
-  }
+  });
 }
 
 }  // namespace pinref::inline v0_1

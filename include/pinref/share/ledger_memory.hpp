@@ -120,6 +120,11 @@ struct ledger_memory {
   [[nodiscard]] auto& slot(unsigned place, std::uint32_t i) const noexcept {
     return slots[std::uint64_t{place} * slots_per_place + i];
   }
+  /// How many records of a place have ever been used.
+  [[nodiscard]] std::uint32_t nr_used(unsigned place) const noexcept {
+    const std::uint32_t used = places[place].used.load(std::memory_order_relaxed);
+    return used < slots_per_place ? used : slots_per_place;
+  }
   /// Which of the counters of a member counts calls for this page.
   [[nodiscard]] static constexpr unsigned kind(std::uint32_t page) noexcept { return page & (Traits::page_kinds - 1); }
 };

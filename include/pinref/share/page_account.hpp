@@ -141,8 +141,7 @@ class page_account {
     }
   }
   void read_again(unsigned place) noexcept {
-    const std::uint32_t used = m_.places[place].used.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i != used && i != m_.slots_per_place; ++i) {
+    for (std::uint32_t i = 0, n = m_.nr_used(place); i != n; ++i) {
       // (L35) pairs with (L7), (L16): acquire, so that a record that says the same again shows the call that made it
       // so as counted.
       const ledger_record what{m_.slot(place, i).entry.load(std::memory_order_acquire)};
@@ -152,9 +151,7 @@ class page_account {
 
   // False if a living member is in the middle of a call.
   [[nodiscard]] bool read(unsigned place) noexcept {
-    const auto& it = m_.places[place];
-    const std::uint32_t used = it.used.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i != used && i != m_.slots_per_place; ++i) {
+    for (std::uint32_t i = 0, n = m_.nr_used(place); i != n; ++i) {
       // (L8) pairs with (L7), (L16): acquire, so that the look at the word sees the change that a fact is about.
       const ledger_record what{m_.slot(place, i).entry.load(std::memory_order_acquire)};
       if (!what.is_of(page_)) continue;

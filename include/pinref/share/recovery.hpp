@@ -72,8 +72,7 @@ class recovery {
         locking.store(0, std::memory_order_release);
       }
     bool gone = false, asked = false, empty = true;
-    const std::uint32_t used = it.used.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i != used && i != m_.slots_per_place; ++i) {
+    for (std::uint32_t i = 0, n = m_.nr_used(place); i != n; ++i) {
       auto& slot = m_.slot(place, i);
       const ledger_record found = record_of(slot);
       if (found.empty()) continue;

@@ -109,11 +109,8 @@ class basic_segment {
     if (base_ != nullptr) return segment_error::in_use;
     if (size < sizeof(beginning)) return segment_error::too_small;
     if (reinterpret_cast<std::uintptr_t>(memory) % 4096 != 0) return segment_error::bad_shape;
-    auto* const at = static_cast<beginning*>(memory);
-    // (L31) pairs with (L30): acquire, so that the segment is seen as it was made.
-    const std::uint32_t made = at->made.load(std::memory_order_acquire);
-    const segment_stamp stamp = at->stamp;
-    const segment_error error = judge(stamp, made, size);
+    segment_stamp stamp;
+    const segment_error error = judge(*static_cast<const beginning*>(memory), size, stamp);
     if (error == segment_error::none) {
       base_ = static_cast<std::byte*>(memory);
       find(stamp);
@@ -174,8 +171,11 @@ class basic_segment {
   };
   static_assert(sizeof(beginning) <= 256);
 
-  [[nodiscard]] static segment_error judge(const segment_stamp& stamp, std::uint32_t made,
-                                           std::uint64_t size) noexcept {
+  // Copies the stamp, and judges the copy.
+  [[nodiscard]] static segment_error judge(const beginning& at, std::uint64_t size, segment_stamp& stamp) noexcept {
+    // (L29) pairs with (L30): acquire, so that the segment is seen as it was made.
+    const std::uint32_t made = at.made.load(std::memory_order_acquire);
+    stamp = at.stamp;
     // Nothing but zeros: somebody is making it, or has died over it.
     if (stamp.magic == 0 && made == 0 && size >= sizeof(beginning)) return segment_error::torn;
     const segment_error error = stamp.template judge<Traits>(size);
@@ -196,11 +196,7 @@ class basic_segment {
     segment_error error = segment_error::refused;
     segment_stamp stamp;
     if (map(mine, 4096 < size ? 4096 : size, false)) {
-      auto* const at = reinterpret_cast<beginning*>(base_);
-      // (L29) pairs with (L30): acquire, so that the segment is seen as it was made.
-      const std::uint32_t made = at->made.load(std::memory_order_acquire);
-      stamp = at->stamp;
-      error = judge(stamp, made, size);
+      error = judge(*reinterpret_cast<const beginning*>(base_), size, stamp);
       ::munmap(base_, mapped_);
       base_ = nullptr;
       mapped_ = 0;
@@ -246,7 +242,7 @@ class basic_segment {
     }
     tick();
     at->stamp = stamp;
-    // (L30) pairs with (L29), (L31): release, so that the segment is seen as it was made.
+    // (L30) pairs with (L29): release, so that the segment is seen as it was made.
     at->made.store(1, std::memory_order_release);
   }
 

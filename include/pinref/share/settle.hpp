@@ -54,8 +54,7 @@ namespace detail {
 template <class Traits, class Each>
 void for_each_quarantined(const ledger_memory<Traits>& parts, std::uint32_t page, Each each) noexcept {
   for (unsigned place = 0; place != parts.nr_places; ++place) {
-    const std::uint32_t used = parts.places[place].used.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i != used && i != parts.slots_per_place; ++i) {
+    for (std::uint32_t i = 0, n = parts.nr_used(place); i != n; ++i) {
       auto& slot = parts.slot(place, i);
       const ledger_record what{slot.entry.load(std::memory_order_relaxed)};
       if (what.is_of(page) && what.state() == record_state::quarantined) each(place, slot, what);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "foreign_host.hpp"
+#include "mapped_pages.hpp"
 #include "pinref/host/page_table.hpp"
 
 using pinref::foll;
@@ -26,13 +27,7 @@ namespace {
 
 using frame = pinref::frame_arena::frame;
 
-struct fixture {
-  pinref::frame_arena arena{2};
-  pinref::page_table space{arena, 0, 64};
-  frame* pages[64] = {};
-
-  fixture() { REQUIRE(space.map(0, 64, protection::read_write)); }
-};
+using fixture = support::mapped_pages;
 
 // Notes whether it was dirty when its lock was given back.
 struct watched_page {
