@@ -37,7 +37,7 @@ class wait_canceller;
 template <class Sync>
 struct wait_ticket;
 // monotonic_now  poll_interval  stop_canceller (sync/stop_token.hpp)
-// Concepts: word_sync  hot_word_sync  cancels_waits
+// Concepts: word_sync  hot_word_sync  cancels_waits  basic_lockable
 
 // word/
 enum class hold : unsigned char;
@@ -153,7 +153,6 @@ enum class on_release : unsigned char;
 template <class Handle>
 struct pin_result;
 // page_ptr  page_pin  pinned_range  pin_owner  pin_request
-// Concepts: basic_lockable
 
 // observe/
 struct pin_totals;

@@ -16,6 +16,7 @@
 #include "pinref/sync/hot_sync.hpp"
 #include "pinref/sync/hot_threads.hpp"
 #include "pinref/sync/layout_stamp.hpp"
+#include "pinref/sync/lockable.hpp"
 #include "pinref/sync/paths.hpp"
 #include "pinref/sync/std_sync.hpp"
 #include "pinref/sync/wait_canceller.hpp"

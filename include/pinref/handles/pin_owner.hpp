@@ -47,17 +47,9 @@
 
 #include "pinref/gup/release.hpp"
 #include "pinref/sync/deadline.hpp"
+#include "pinref/sync/lockable.hpp"
 
 namespace pinref::inline v0_1 {
-
-// clang-format off
-/// What guards an owner's list.
-template <class Lock>
-concept basic_lockable = requires(Lock& lock) {
-  lock.lock();
-  lock.unlock();
-};
-// clang-format on
 
 template <host_page Page, class Lock>
 class pin_request;
@@ -117,12 +109,7 @@ class pin_owner {
   template <class T>
   using atomic = typename sync::template atomic<T>;
 
-  struct guard {
-    explicit guard(Lock& lock) noexcept : lock_(lock) { lock_.lock(); }
-    guard(const guard&) = delete;
-    ~guard() { lock_.unlock(); }
-    Lock& lock_;
-  };
+  using guard = detail::lock_guard<Lock>;
 
   // States of a request. One that is claimed belongs to the claimant, with its pages and their count.
   static constexpr std::uint32_t empty = 0;     // no pins

@@ -32,6 +32,7 @@
 #include "pinref/host/registration_backend.hpp"
 #include "pinref/host/sleeping_lock.hpp"
 #include "pinref/sync/deadline.hpp"
+#include "pinref/sync/lockable.hpp"
 #include "pinref/sync/std_sync.hpp"
 #include "pinref/sync/waiting.hpp"
 
@@ -47,15 +48,8 @@ class registrar : public region_set<typename Backend::handle, Max, Sync> {
 
   registrar(Backend& backend, const registration_budget& budget) noexcept : backend_(backend), budget_(budget) {}
 
-  class guard {
-   public:
-    explicit guard(registrar& of) noexcept : of_(of) { of_.lock_.lock(); }
-    guard(const guard&) = delete;
-    guard& operator=(const guard&) = delete;
-    ~guard() { of_.lock_.unlock(); }
-
-   private:
-    registrar& of_;
+  struct guard : lock_guard<sleeping_lock<Sync>> {
+    explicit guard(registrar& of) noexcept : lock_guard<sleeping_lock<Sync>>(of.lock_) {}
   };
 
   // Under the lock, which all of these let go of and take again.

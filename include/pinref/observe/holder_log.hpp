@@ -49,6 +49,7 @@
 #include <span>
 
 #include "pinref/observe/holder_list.hpp"
+#include "pinref/sync/lockable.hpp"
 #include "pinref/word/call_site.hpp"
 #include "pinref/word/holder.hpp"
 
@@ -200,15 +201,7 @@ class holder_log {
   }
 
  private:
-  class guard {
-   public:
-    explicit guard(Lock& lock) noexcept : lock_(lock) { lock_.lock(); }
-    guard(const guard&) = delete;
-    ~guard() { lock_.unlock(); }
-
-   private:
-    Lock& lock_;
-  };
+  using guard = detail::lock_guard<Lock>;
 
   // Holds the lock, and tells the hooks what has become of the page meanwhile.
   class change {
