@@ -7,6 +7,7 @@ archive that CMake is told to fetch.
 
 import os
 import re
+import shutil
 
 import consumer
 import programs
@@ -27,7 +28,9 @@ def check(user):
     user.judge("README.md has each way once", sorted(ways) == ["CMakeLists.txt", "meson.build", "one header", "pkg-config"] and
                len(ways) == len(TEXT.findall((user.root / "README.md").read_text())), sorted(ways))
 
-    compiler = user.write("bin/c++", f'#!/bin/sh\nexec {" ".join(user.command)} "$@"\n')
+    # By its path: it may be a c++ itself.
+    command = [shutil.which(user.command[0]), *user.command[1:]]
+    compiler = user.write("bin/c++", f'#!/bin/sh\nexec {" ".join(command)} "$@"\n')
     compiler.chmod(0o755)
     user.environment["PATH"] = f"{compiler.parent}:{os.environ['PATH']}"
     (user.folder / "pinref").symlink_to(user.root)
