@@ -20,6 +20,9 @@ extern "C" {
 }
 #endif
 
+#ifdef BENCH_LIBFABRIC
+#include "fabric_cache.hpp"
+#endif
 #include "pages.hpp"
 #include "paired.hpp"
 #include "pinref/gup/extent.hpp"
@@ -75,6 +78,8 @@ struct pinref_cache {
 
 /// A mutex, a tree and a count: what is written first.
 struct mutex_cache {
+  static constexpr bool sleeps = true;
+
   struct region {
     std::uintptr_t first, last;
     std::uint64_t key;
@@ -144,11 +149,33 @@ struct ucx_cache {
 };
 #endif
 
+#ifdef BENCH_LIBFABRIC
+/// libfabric's, as its verbs provider has it, on a card that is not there.
+struct fabric_cache {
+  static constexpr bool sleeps = true;  // one mutex for all caches of the process
+
+  fabric_domain on{max_regions, max_bytes};
+
+  explicit fabric_cache(std::size_t regions) {
+    for (std::size_t i = 0; i != regions; ++i) hold_and_release(address_of(i));
+  }
+  BENCH_INLINE void hold_and_release(std::uintptr_t address) {
+    fid_mr* held = nullptr;
+    if (::fi_mr_reg(on.get(), reinterpret_cast<void*>(address), region_bytes, FI_SEND | FI_RECV, 0, 0, 0, &held,
+                    nullptr) != 0) [[unlikely]]
+      broken();
+    if (::fi_close(&held->fid) != 0) [[unlikely]]
+      broken();
+  }
+};
+#endif
+
 enum class pattern { one, own, random };
 
 /// Hits on one region, on one of each thread's own, or on any of 1000.
 template <class Cache, pattern Which>
 struct hits {
+  static constexpr bool sleeps = requires { requires Cache::sleeps; };
   static constexpr std::size_t n = Which == pattern::one ? 1 : 1000;
   Cache cache{Which == pattern::own ? most_threads() : n};
   streams numbers;
@@ -256,6 +283,10 @@ void add_benchmarks() {
 #else
   absent("ucx_rcache");
 #endif
+#ifdef BENCH_LIBFABRIC
+  if (fabric_domain::has_cache(max_regions, max_bytes)) return add_cache<fabric_cache>("libfabric_cache");
+#endif
+  absent("libfabric_cache");
 }
 
 }  // namespace

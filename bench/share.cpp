@@ -11,11 +11,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "chunk_channel.hpp"
 #include "paired.hpp"
 #include "pinref/pinref.hpp"
 #include "pinref/share.hpp"
+#include "shared_places.hpp"
 #include "workloads.hpp"
 
 #if __has_include(<boost/interprocess/sync/interprocess_mutex.hpp>)
@@ -127,6 +130,108 @@ struct by_page : contestant<Pages, Holds> {
   }
 };
 
+/// Nothing is counted: the slot that says who has the page is the pin.
+template <class Sync>
+struct in_a_slot {
+  template <std::uint32_t Pages>
+  struct of {
+    shared_places<Sync, 64, Pages> table;
+    stream numbers;
+
+    of() { numbers.seed(2); }
+    void operator()(unsigned, std::size_t ops) {
+      stream mine = numbers;
+      const auto pins = table.get();
+      for (; ops != 0; --ops) {
+        const auto page = pool<Pages, 1>::next(mine);
+        if (!pins.pin(0, 0, page)) [[unlikely]]
+          broken();
+        pins.unpin(0, 0);
+      }
+      numbers = mine;
+    }
+  };
+};
+
+/// "Is it pinned?", of one of 4096 pages, while the others, if there are any, pin and unpin them.
+constexpr std::uint32_t asked_pages = 4096;
+struct ask_the_word {
+  static constexpr bool background = true;
+  pool<asked_pages, 1>& in = pool<asked_pages, 1>::the();
+  streams numbers;
+  std::size_t pinned = 0;
+
+  void operator()(unsigned thread, std::size_t ops) {
+    stream mine = numbers[thread];
+    const steps words{in.memory.memory(), 0};
+    constexpr auto pin = steps::weight(pinref::hold::pin, 1);
+    for (; ops != 0; --ops) {
+      const std::uint32_t page = in.next(mine);
+      if (thread == 0) {
+        pinned += in.memory.page(page).dma_pinned();
+      } else {
+        auto& word = words.word(page);
+        if (word.take(pin) != pinref::take_result::taken) broken();
+        (void)word.release(pin, pinref::owner_ref::counted);
+      }
+    }
+    numbers[thread] = mine;
+  }
+};
+template <class Sync, unsigned Places>
+struct ask_all_places {
+  static constexpr bool background = true;
+  shared_places<Sync, Places, asked_pages> table;
+  streams numbers;
+  std::size_t pinned = 0;
+
+  void operator()(unsigned thread, std::size_t ops) {
+    stream mine = numbers[thread];
+    const auto pins = table.get();
+    for (; ops != 0; --ops) {
+      const auto page = static_cast<std::uint32_t>(mine.next() % asked_pages);
+      if (thread == 0) {
+        pinned += pins.pinned(page);
+      } else {
+        const unsigned place = thread % Places, slot = thread / Places % table.slots;
+        if (!pins.pin(place, slot, page)) broken();
+        pins.unpin(place, slot);
+      }
+    }
+    numbers[thread] = mine;
+  }
+};
+
+template <class Sync>
+void add_places(const char* scheme) {
+  if (!Sync::registered()) return absent(scheme);
+  using base = plain<1, 1>;
+  compare<base, base, typename in_a_slot<Sync>::template of<1>>("ledger_pin_unpin", scheme, 1);
+  using many = plain<1u << 16, 1>;
+  compare<many, many, typename in_a_slot<Sync>::template of<1u << 16>>("ledger_pin_unpin_64k", scheme, 1);
+  const std::string name = scheme;
+  for (const unsigned threads : {1u, 2u}) {
+    compare<get_put<bare>, ask_the_word, ask_all_places<Sync, 64>>("ledger_question", name, threads);
+    compare<get_put<bare>, ask_the_word, ask_all_places<Sync, 4>>("ledger_question", name + "_of_4", threads);
+    compare<get_put<bare>, ask_the_word, ask_all_places<Sync, 512>>("ledger_question", name + "_of_512", threads);
+  }
+}
+
+/// What is lent by one process to another, both played by one thread.
+struct lent_chunk {
+  chunk_channel channel{64, 4096, 2, 2};
+
+  void operator()(unsigned, std::size_t ops) {
+    for (; ops != 0; --ops) {
+      if (!channel.lend(4096)) [[unlikely]]
+        broken();
+      const std::uint64_t held = channel.receive();
+      if (held == chunk_channel::none || !channel.give_back(held) || !channel.reclaim()) [[unlikely]]
+        broken();
+    }
+  }
+};
+
 template <std::uint32_t Pages, unsigned Holds>
 void add_ledger(const char* workload) {
   using base = plain<Pages, Holds>;
@@ -166,6 +271,8 @@ struct socket_counter {
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) broken();
     server = ::fork();
     if (server == 0) {
+      // The caller may have been pinned to its core by an earlier benchmark.
+      run_on(cores.back());
       std::uint64_t message = 0;
       while (::read(ends[1], &message, sizeof message) == sizeof message)
         if (::write(ends[1], &message, sizeof message) != sizeof message) break;
@@ -278,10 +385,15 @@ void add_benchmarks() {
   add_ledger<1, 1000>("ledger_pin_unpin_1000_holds");
   add_ledger<1u << 16, 1>("ledger_pin_unpin_64k");
   add_ledger<1u << 16, 1000>("ledger_pin_unpin_64k_1000_holds");
+  add_places<global_barriers>("place_is_pin");
+  add_places<full_fences>("place_is_pin_fences");
   using base = plain<1, 1>;
+  for (const unsigned threads : {1u, 2u})
+    compare<get_put<bare>, ask_the_word, ask_the_word>("ledger_question", "ledger", threads);
 #ifdef BENCH_BOOST
   compare<base, base, boost_counter>("ledger_pin_unpin", "boost_mutex", 1);
 #endif
+  compare<base, base, lent_chunk>("ledger_pin_unpin", "iceoryx2_way", 1);
   compare<base, base, socket_counter>("ledger_pin_unpin", "socket", 1);
   compare<thousand_holds<false>, thousand_holds<false>, thousand_holds<true>>("recover_1000_holds", "recover", 1);
   compare<base, base, kill_to_reuse>("kill_to_reuse", "fork_kill_recover", 1);
