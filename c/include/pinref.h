@@ -401,11 +401,13 @@ PINREF_FUNCTION bool pinref_dma_pinned(pinref_word* word) {
 #endif
   // Acquire and release, and a read-modify-write, so that it comes before a pin or sees it.
   raw = __atomic_fetch_add(&word->raw, nothing, __ATOMIC_ACQ_REL);
-  return __builtin_expect(raw >= PINREF_UNPINNED_BELOW, 0) && PINREF_SLOW(maybe_pinned)(raw);
+  if (__builtin_expect(raw < PINREF_UNPINNED_BELOW, 1)) return false;
+  return PINREF_SLOW(maybe_pinned)(raw);
 }
 PINREF_FUNCTION bool pinref_dma_pinned_hint(const pinref_word* word) {
   const pinref_bits raw = __atomic_load_n(&word->raw, __ATOMIC_RELAXED);
-  return __builtin_expect(raw >= PINREF_UNPINNED_BELOW, 0) && PINREF_SLOW(maybe_pinned)(raw);
+  if (__builtin_expect(raw < PINREF_UNPINNED_BELOW, 1)) return false;
+  return PINREF_SLOW(maybe_pinned)(raw);
 }
 PINREF_FUNCTION bool pinref_idle(pinref_word* word, size_t n) {
   return PINREF_SLOW(idle)(word, n);

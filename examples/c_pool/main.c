@@ -137,8 +137,10 @@ int main(int argc, char** argv) {
     } else if (strcmp(argv[i], "--directory") == 0 && i + 1 != argc) {
       directory = argv[++i];
     } else {
-      fprintf(stderr, "usage: c_pool [--no-pins] [--directory DIR]\n");
-      return 2;
+      bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+      if (!help) fprintf(stderr, "not understood: %s\n", argv[i]);
+      fprintf(help ? stdout : stderr, "usage: c_pool [--no-pins] [--directory DIR]\n");
+      return help ? 0 : 2;
     }
   }
   file = make_file(directory);

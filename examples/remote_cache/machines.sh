@@ -22,7 +22,7 @@ ip link set lo up
 unshare -n sleep 3600 &
 clients=$!
 trap 'kill $clients 2>/dev/null' EXIT
-trap 'exit 2' INT TERM
+trap 'exit 2' INT TERM HUP
 while [ "$(readlink /proc/$clients/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.01; done
 
 on_clients() { nsenter -t $clients -n "$@"; }

@@ -34,7 +34,7 @@ struct options {
     for (int i = 1; i != argc; ++i) {
       const std::string_view word = argv[i];
       const auto value = [&] {
-        if (i + 1 == argc) usage(argv[0]);
+        if (i + 1 == argc) usage(argv[0], word);
         return std::string{argv[++i]};
       };
       const auto number = [&] { return static_cast<unsigned>(std::strtoul(value().c_str(), nullptr, 10)); };
@@ -63,9 +63,10 @@ struct options {
       else if (word == "--local-completion")
         local_completion = true;
       else
-        usage(argv[0]);
+        usage(argv[0], word);
     }
-    if (page_kib < 4 || page_kib % 4 != 0 || page_kib > 4096 || lease_ms == 0) usage(argv[0]);
+    if (page_kib < 4 || page_kib % 4 != 0 || page_kib > 4096 || lease_ms == 0)
+      usage(argv[0], "--page-kib or --lease-ms");
   }
 
   [[nodiscard]] std::size_t page_bytes() const { return std::size_t{page_kib} << 10; }
@@ -75,13 +76,12 @@ struct options {
   [[nodiscard]] bool one_machine() const { return provider == "shm"; }
 
  private:
-  [[noreturn]] static void usage(const char* program) {
-    std::fprintf(stderr,
-                 "usage: %s [--seconds N] [--page-kib N] [--lease-ms N] [--provider NAME] [--directory DIR]\n"
-                 "  [--server-address A] [--client-address A] [--client-namespace FILE]\n"
-                 "  [--no-pins] [--no-fence] [--close-only] [--local-completion]\n",
-                 program);
-    std::exit(failed);
+  [[noreturn]] static void usage(const char* program, std::string_view wrong) {
+    const std::string text = std::string{program} +
+                             " [--seconds N] [--page-kib N] [--lease-ms N] [--provider NAME] [--directory DIR]\n"
+                             "  [--server-address A] [--client-address A] [--client-namespace FILE]\n"
+                             "  [--no-pins] [--no-fence] [--close-only] [--local-completion]";
+    end_with_usage(text.c_str(), wrong);
   }
 };
 

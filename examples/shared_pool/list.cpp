@@ -97,9 +97,10 @@ int demonstrate() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s /proc/PID/fd/N | --demo\n", argv[0]);
-    return 2;
+  const bool help = argc == 2 && (std::string_view(argv[1]) == "--help" || std::string_view(argv[1]) == "-h");
+  if (argc != 2 || help) {
+    std::fprintf(help ? stdout : stderr, "usage: %s /proc/PID/fd/N | --demo\n", argv[0]);
+    return help ? 0 : 2;
   }
   if (std::string_view(argv[1]) == "--demo") return demonstrate();
   const int file = ::open(argv[1], O_RDONLY | O_CLOEXEC);

@@ -19,6 +19,14 @@ namespace examples {
 /// Exit codes.
 enum verdict : int { verified = 0, corrupt = 1, failed = 2, not_here = 77 };
 
+/// Ends the program with its usage: well, if that was asked for by --help.
+[[noreturn]] inline void end_with_usage(const char* usage, std::string_view wrong) {
+  const bool asked = wrong == "--help" || wrong == "-h";
+  if (!asked) std::fprintf(stderr, "not understood: %s\n", std::string(wrong).c_str());
+  std::fprintf(asked ? stdout : stderr, "usage: %s\n", usage);
+  std::exit(asked ? verified : failed);
+}
+
 /// --directory DIR, and any of the flags the program knows. Anything else ends it with its usage.
 class command_line {
  public:
@@ -30,7 +38,7 @@ class command_line {
       else if (std::find(known.begin(), known.end(), word) != known.end())
         given_.push_back(word);
       else
-        usage(argv[0], known);
+        usage(argv[0], known, word);
     }
   }
 
@@ -41,11 +49,11 @@ class command_line {
   [[nodiscard]] const std::string& directory() const noexcept { return directory_; }
 
  private:
-  [[noreturn]] static void usage(const char* program, std::initializer_list<std::string_view> known) {
-    std::fprintf(stderr, "usage: %s [--directory DIR]", program);
-    for (const std::string_view flag : known) std::fprintf(stderr, " [%s]", std::string(flag).c_str());
-    std::fputc('\n', stderr);
-    std::exit(failed);
+  [[noreturn]] static void usage(const char* program, std::initializer_list<std::string_view> known,
+                                 std::string_view wrong) {
+    std::string text = std::string{program} + " [--directory DIR]";
+    for (const std::string_view flag : known) text += " [" + std::string(flag) + "]";
+    end_with_usage(text.c_str(), wrong);
   }
 
   std::string directory_;

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "support/command_line.hpp"
+
 namespace examples::buffer_pool {
 
 struct options {
@@ -19,18 +21,17 @@ struct options {
   bool pins = true;
 };
 
-[[noreturn]] inline void usage() {
-  std::fputs(
-      "usage: uring_buffer_pool [--seconds N] [--size MiB, a multiple of 8] [--engine registered|uring|plain]\n"
-      "                         [--directory DIR] [--no-pins]\n",
-      stderr);
-  std::exit(2);
+[[noreturn]] inline void usage(std::string_view wrong) {
+  end_with_usage(
+      "uring_buffer_pool [--seconds N] [--size MiB, a multiple of 8] [--engine registered|uring|plain]\n"
+      "                         [--directory DIR] [--no-pins]",
+      wrong);
 }
 
 inline std::uint64_t parse_number(const char* text) {
   char* end = nullptr;
   const std::uint64_t value = std::strtoull(text, &end, 10);
-  if (value == 0 || *end != '\0') usage();
+  if (value == 0 || *end != '\0') usage(text);
   return value;
 }
 
@@ -42,7 +43,7 @@ inline options parse(int argc, char** argv) {
       chosen.pins = false;
       continue;
     }
-    if (++i == argc) usage();
+    if (++i == argc) usage(name);
     const char* const value = argv[i];
     if (name == "--seconds")
       chosen.seconds = parse_number(value);
@@ -53,11 +54,12 @@ inline options parse(int argc, char** argv) {
     else if (name == "--directory")
       chosen.directory = value;
     else
-      usage();
+      usage(name);
   }
   const bool known = chosen.engine == "registered" || chosen.engine == "uring" || chosen.engine == "plain";
+  if (!known) usage("--engine " + chosen.engine);
   // The pool is a quarter of the file, in blocks of 2 MiB.
-  if (!known || chosen.mebibytes % 8 != 0 || chosen.mebibytes > 65536) usage();
+  if (chosen.mebibytes % 8 != 0 || chosen.mebibytes > 65536) usage("--size " + std::to_string(chosen.mebibytes));
   return chosen;
 }
 

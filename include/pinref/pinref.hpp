@@ -20,6 +20,7 @@
 ///     protocols/  what to do about a pinned page   writeback_page, can_reuse, fork_page, break_layout, reclaim_page
 ///     handles/    what holds                       page_ptr, page_pin, pinned_range, pin_owner
 ///     observe/    words that are watched           accounted_ref, checked_ref, logged_ref
+///     share/      pages of processes that may die  segment, member, recover
 ///     host/       a ready host on mmap             frame_arena, page_table, registration_cache
 ///
 /// When not to use it: for objects that no device touches, std::shared_ptr or an intrusive counter is enough.
@@ -32,8 +33,8 @@
 ///     if (ref.put() == pinref::release_result::last) free_page();
 ///
 /// The core allocates nothing, throws nothing, takes no lock and needs neither exceptions nor RTTI; but hot pages have
-/// a short lock, and a thread's first use of one may allocate. This header is the core. observe/ and host/ print, map
-/// memory and lock; their headers are included by name.
+/// a short lock, and a thread's first use of one may allocate. This header is the core. observe/, share/ and host/
+/// print, map memory and lock; their headers are included by name.
 
 #include "pinref/fwd.hpp"
 #include "pinref/handles.hpp"

@@ -51,23 +51,22 @@ TEST_CASE("both languages at once, and an evictor in each") {
   constexpr int rounds = 20'000;
   std::atomic<int> wrong{0};
   int done = 0;
-  {
-    std::vector<std::jthread> users;
-    std::jthread evictor{[&] { (void)both_freeze(in_c(word), &done); }};
-    for (int i = 0; i != 2; ++i) {
-      users.emplace_back([&] { wrong += both_use(in_c(word), rounds); });
-      users.emplace_back([&] {
-        for (int round = 0; round != rounds; ++round) {
-          if (word.try_get() != take_result::taken) continue;
-          if (word.try_pin() != take_result::taken || !word.dma_pinned()) ++wrong;
-          if (word.unpin() != release_result::released || word.put() != release_result::released) ++wrong;
-          if (word.freeze(1)) word.unfreeze(1);
-        }
-      });
-    }
-    users.clear();
-    __atomic_store_n(&done, 1, __ATOMIC_RELEASE);
+  std::thread evictor{[&] { (void)both_freeze(in_c(word), &done); }};
+  std::vector<std::thread> users;
+  for (int i = 0; i != 2; ++i) {
+    users.emplace_back([&] { wrong += both_use(in_c(word), rounds); });
+    users.emplace_back([&] {
+      for (int round = 0; round != rounds; ++round) {
+        if (word.try_get() != take_result::taken) continue;
+        if (word.try_pin() != take_result::taken || !word.dma_pinned()) ++wrong;
+        if (word.unpin() != release_result::released || word.put() != release_result::released) ++wrong;
+        if (word.freeze(1)) word.unfreeze(1);
+      }
+    });
   }
+  for (std::thread& user : users) user.join();
+  __atomic_store_n(&done, 1, __ATOMIC_RELEASE);
+  evictor.join();
   CHECK(wrong == 0);
   CHECK(word.references() == 1);
   CHECK(word.pins() == 0);
@@ -79,28 +78,31 @@ TEST_CASE("a release in one language ends a wait in the other") {
   ref word{pinref::bias64::live(1, 1)};
   const auto watched = [&word] { return word.snapshot().zone() == pinref::zone::watched; };
   {
-    std::jthread releaser{[&] {
+    std::thread releaser{[&] {
       while (!watched()) std::this_thread::yield();
       CHECK(both_unpin(in_c(word)) == PINREF_RELEASE_RELEASED);
     }};
     CHECK(word.wait_until_unpinned() == pinref::wait_result::reached);
+    releaser.join();
   }
   REQUIRE(word.try_pin() == take_result::taken);
   {
-    std::jthread releaser{[&] {
+    std::thread releaser{[&] {
       while (!watched()) std::this_thread::yield();
       CHECK(word.unpin() == release_result::released);
     }};
     CHECK(both_wait(in_c(word)) == PINREF_WAIT_REACHED);
+    releaser.join();
   }
   REQUIRE(word.try_pin() == take_result::taken);
   pinref::wait_canceller<> stop;
   {
-    std::jthread canceller{[&] {
+    std::thread canceller{[&] {
       while (!watched()) std::this_thread::yield();
       both_cancel(reinterpret_cast<pinref_canceller*>(&stop));
     }};
     CHECK(word.wait_until_unpinned(pinref::deadline::never(), stop) == pinref::wait_result::given_up);
+    canceller.join();
   }
   CHECK(word.unpin() == release_result::released);
   CHECK(word.put() == release_result::last);

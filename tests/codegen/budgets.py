@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a fast path costs, read from its disassembly (x86-64), at every level of optimisation that people ship.
+"""What a fast path costs, read from its disassembly, at every level of optimisation that people ship.
 
 The source holds functions of C linkage named check_*, each under a line that states its budget:
 
@@ -11,15 +11,17 @@ With -Os they do not, and the fast path of a function with locked=0 is the short
 
 Counted on it: locked instructions (`lock` prefix, or `xchg` with memory), those among them that fetch the old value,
 conditional branches, and loads before the first locked instruction. `like=check_other` demands the same instructions,
-in the same order, as that function has. `branches@-O1=6` allows up to six at -O1, where clang does not see what a branch
-before it has decided. A fast path that calls or jumps to another function has no `ret` and fails: it is to be inline at
-every level.
+in the same order, as that function has, `most=check_other` the same atomic ones, and no more in all, but for moves from
+register to register, on the shortest way of both.
+`branches@-O1=6` allows up to six at -O1, where clang does not see what a branch before it has decided. A fast path that
+calls or jumps to another function has no `ret` and fails: it is to be inline at every level.
 
-A source in C is compiled by the C compiler of the same name; `like` then finds the functions of the sources in C++
-beside it, so that both languages have the same instructions. At -O1, where compilers leave them as they happen to come,
-their order and registers may differ.
+A source in C is compiled by the C compiler of the same name; `like` and `most` then find the functions of the sources in
+C++ beside it, so that both languages have the same instructions. At -O1, where compilers leave them as they happen to
+come, their order and registers may differ.
 
-The arguments after `--` are the compiler command. The last line reads `N passed, N failed`.
+The arguments after `--` are the compiler command. Budgets are those of x86-64; of a compiler for aarch64 only the
+languages are compared. The last line reads `N passed, N failed`.
 """
 
 import argparse
@@ -31,7 +33,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from disassembly import disassemble, fast_path, shortest_path
+from disassembly import disassemble, fast_path, is_arm, missing, shortest_path
 
 SKIP = 77
 MODELS = ["fast_path.cpp", "question.cpp"]
@@ -58,17 +60,17 @@ def c_compiler(command):
     return str(path.with_name(name)) if path.parent.name else name
 
 
-def compiled(options, level, source):
-    """{function: [Instruction]} of a source."""
-    command = [*options.command, "-std=c++20"]
+def compiled(root, cxx, level, source):
+    """{function: [Instruction]} of a source, by the compiler command `cxx` or its sibling for C."""
+    command = [*cxx, "-std=c++20"]
     if source.suffix == ".c":
-        command = [c_compiler(options.command[0]), *options.command[1:], "-std=c11"]
+        command = [c_compiler(cxx[0]), *cxx[1:], "-std=c11"]
+    plain = ["-fno-asynchronous-unwind-tables", *([] if is_arm(cxx) else ["-fcf-protection=none"])]
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder, "code.o"))
-        subprocess.run([*command, level, "-fno-asynchronous-unwind-tables", "-fcf-protection=none",
-                        f"-I{options.root / 'include'}", f"-I{options.root / 'c' / 'include'}",
+        subprocess.run([*command, level, *plain, f"-I{root / 'include'}", f"-I{root / 'c' / 'include'}",
                         "-c", source, "-o", program], check=True)
-        return disassemble(program)
+        return disassemble(program, cxx)
 
 
 def shapes(path, loose):
@@ -96,6 +98,12 @@ def check(name, budget, functions, level, in_c):
         loose = level == "-O1" and in_c
         if not model or shapes(path, loose) != shapes(model, loose):
             over.append(f"not the instructions of {budget['like']}")
+    if "most" in budget:
+        own, model = (shortest_path(functions.get(each, []), never_locked) or [] for each in (name, budget["most"]))
+        if sum(not i.is_move for i in own) > sum(not i.is_move for i in model):
+            over.append(f"more instructions than {budget['most']}")
+        if not model or [i.name for i in own if i.is_atomic] != [i.name for i in model if i.is_atomic]:
+            over.append(f"not the atomic instructions of {budget['most']}")
     if over:
         print(f"    {', '.join(over)}; the fast path:")
         print("\n".join(f"    {i.address:4x}: {i.text}" for i in path))
@@ -109,11 +117,12 @@ def main():
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
-    if platform.machine() not in ("x86_64", "AMD64"):
+    arm = is_arm(options.command)
+    if not arm and platform.machine() not in ("x86_64", "AMD64"):
         print(f"the budgets are for x86-64, this is {platform.machine()}")
         return SKIP
-    if not shutil.which("objdump"):
-        print("objdump (binutils) is not installed")
+    if lacking := missing(options.command):
+        print(f"{lacking} is not installed")
         return SKIP
 
     in_c = options.source.suffix == ".c"
@@ -123,6 +132,9 @@ def main():
 
     text = options.source.read_text()
     budgets = {name: dict(part.split("=") for part in budget.split()) for budget, name in BUDGET.findall(text)}
+    if arm:
+        budgets = {name: {key: value for key, value in budget.items() if key in ("like", "most")}
+                   for name, budget in budgets.items()}
     stated = set(re.findall(r"\bcheck_\w+(?=\()", text))
     passed = failed = 0
     for name in sorted(stated - set(budgets)):
@@ -131,8 +143,8 @@ def main():
     for level in LEVELS:
         functions = {}
         for model in MODELS if in_c else []:
-            functions |= compiled(options, level, options.source.parent / model)
-        functions |= compiled(options, level, options.source)
+            functions |= compiled(options.root, options.command, level, options.source.parent / model)
+        functions |= compiled(options.root, options.command, level, options.source)
         print(f"{level:<28}" + "".join(f"{title:>{len(title) + 2}}" for title in [*COUNTED, "instructions"]))
         for name, budget in budgets.items():
             good = check(name, budget, functions, level, in_c)

@@ -2,7 +2,8 @@
 """The instructions of every fast path stay as many as docs/codegen.md records, and every one is listed there.
 
 Counted is what a call executes that succeeds at once: the shortest way to `ret` that changes the word, or, of a
-function that never does, the shortest way. An exclusive pair of aarch64 counts as tried once.
+function that never does, the shortest way. An exclusive pair of aarch64 counts as tried once, and the call of an outline
+atomic as one instruction.
 
     counts.py --root . tests/codegen/counts.cpp -- x86-64 g++    compares a column; skips other versions of the compiler
     counts.py --root . tests/codegen/counts.cpp --table          prints the table, from the compilers installed here
@@ -12,21 +13,22 @@ The last line reads `N passed, N failed`.
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from disassembly import disassemble, shortest_path
+from disassembly import disassemble, is_arm, missing, shortest_path
 
 SKIP = 77
-LSE = ["-march=armv8.1-a"]
+LSE = ["-march=armv8-a+lse"]
+OUTLINE = ["-march=armv8-a", "-moutline-atomics"]
 PAIRS = ["-march=armv8-a", "-mno-outline-atomics"]
 ARM_CLANG = ["clang++", "--target=aarch64-linux-gnu"]
 TARGETS = {
     "x86-64": {"g++": ["g++"], "clang++": ["clang++"]},
     "aarch64 LSE": {"g++": ["aarch64-linux-gnu-g++", *LSE], "clang++": [*ARM_CLANG, *LSE]},
+    "aarch64 outline": {"g++": ["aarch64-linux-gnu-g++", *OUTLINE], "clang++": [*ARM_CLANG, *OUTLINE]},
     "aarch64 LL/SC": {"g++": ["aarch64-linux-gnu-g++", *PAIRS], "clang++": [*ARM_CLANG, *PAIRS]},
 }
 
@@ -43,28 +45,16 @@ def counts(root, source, command):
     """{function: instructions}; None where there is no way to `ret`."""
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder, "code.o"))
-        plain = ["-fno-asynchronous-unwind-tables", *(["-fcf-protection=none"] if is_x86(command) else [])]
+        plain = ["-fno-asynchronous-unwind-tables", *([] if is_arm(command) else ["-fcf-protection=none"])]
         subprocess.run([*command, "-std=c++20", "-O2", *plain, f"-I{root / 'include'}",
                         "-c", source, "-o", program], check=True)
-        functions = disassemble(program, "objdump" if is_x86(command) else "aarch64-linux-gnu-objdump")
+        functions = disassemble(program, command)
     found = {}
     for name, body in functions.items():
         if not name.startswith("_Z") and not name.endswith(".cold"):
             path = shortest_path(body)
             found[name] = len(path) if path else None
     return found
-
-
-def is_x86(command):
-    return not any("aarch64" in word for word in command)
-
-
-def missing(command):
-    """What is not installed that the command needs, or nothing."""
-    needed = [command[0], "objdump" if is_x86(command) else "aarch64-linux-gnu-objdump"]
-    if not is_x86(command):
-        needed.append("aarch64-linux-gnu-g++")  # clang takes its headers
-    return next((program for program in needed if not shutil.which(program)), None)
 
 
 def table(root, source):

@@ -2,11 +2,13 @@
 """Reads the disassembly of an object file, x86-64 or aarch64, and finds the fast path of its functions."""
 
 import re
+import shutil
 import subprocess
 from collections import deque
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(.*?)\s*$")
+RELOCATION = re.compile(r"\bR_(?:X86_64|AARCH64)_\w+\s+(\S+)")
 
 
 PADDING = re.compile(r"^((cs|ds|data16) +)+(?=nop)")  # prefixes that make a long one
@@ -27,11 +29,26 @@ class Instruction:
         # xchg with memory locks the bus without the prefix; a register pair does not.
         if self.name.startswith("xchg") and "(" in self.operands:
             self.locked = True
+        self.relocated = False
+
+    def relocate(self, symbol):
+        """The linker fills in `symbol`."""
+        self.relocated = True
 
     @property
     def fetches(self):
         """Brings the old value along: an answer that the flags could have given."""
         return self.locked and self.name.startswith(("xadd", "xchg", "cmpxchg"))
+
+    @property
+    def is_atomic(self):
+        """Reads or changes a word for all threads."""
+        return self.locked
+
+    @property
+    def is_move(self):
+        """Only brings a value from one register to another."""
+        return re.fullmatch(r"movl?q?", self.name) is not None and not re.search(r"[($#]|zr", self.operands)
 
     @property
     def shape(self):
@@ -71,14 +88,26 @@ class Instruction:
 
 
 class ArmInstruction(Instruction):
-    """Of aarch64. Locked is an atomic read-modify-write: one instruction, or the store of an exclusive pair."""
+    """Of aarch64. Locked is an atomic read-modify-write: one instruction, the store of an exclusive pair, or the call of
+    a function of the compiler's that chooses between them (-moutline-atomics)."""
 
     LOCKED = re.compile(r"(ld|st)(add|clr|eor|set|[su]m(ax|in))(a|l|al)?[bh]?$|swp|cas|stl?x")
     BRANCH = re.compile(r"b\.|cbn?z$|tbn?z$")
+    OUTLINE = re.compile(r"__aarch64_(ld(add|clr|eor|set)|swp|cas)\d+_")
 
     def __init__(self, address, text):
-        super().__init__(address, text.split("//")[0])
+        super().__init__(address, text.split("//")[0].rstrip())
         self.locked = self.LOCKED.match(self.name) is not None
+
+    def relocate(self, symbol):
+        super().relocate(symbol)
+        if self.is_call and self.OUTLINE.match(symbol):
+            self.locked = True
+            self.name, self.operands = symbol, ""
+
+    @property
+    def is_atomic(self):
+        return self.locked or re.fullmatch(r"lda?xr", self.name) is not None
 
     @property
     def is_jump(self):
@@ -101,9 +130,25 @@ class ArmInstruction(Instruction):
         return not self.locked and self.name.startswith("ld")
 
 
-def disassemble(program, objdump="objdump"):
-    """{function: [Instruction]} of an object file."""
-    text = subprocess.run([objdump, "-d", "-r", "--no-show-raw-insn", program],
+def is_arm(command):
+    """Whether a compiler command makes programs for aarch64."""
+    return any("aarch64" in word for word in command)
+
+
+def objdump(command):
+    return "aarch64-linux-gnu-objdump" if is_arm(command) else "objdump"
+
+
+def missing(command):
+    """What is not installed that such a command needs to be read, or nothing."""
+    # Clang takes the headers of the other compiler.
+    needed = [command[0], objdump(command), *(["aarch64-linux-gnu-g++"] if is_arm(command) else [])]
+    return next((program for program in needed if not shutil.which(program)), None)
+
+
+def disassemble(program, command=()):
+    """{function: [Instruction]} of an object file that the compiler command made."""
+    text = subprocess.run([objdump(command), "-d", "-r", "--no-show-raw-insn", program],
                           text=True, capture_output=True, check=True).stdout
     kind = ArmInstruction if "aarch64" in text.split("\n\n", 1)[0] else Instruction
     functions = {}
@@ -111,8 +156,8 @@ def disassemble(program, objdump="objdump"):
     for line in text.splitlines():
         if found := FUNCTION.match(line):
             body = functions.setdefault(found.group(1), [])
-        elif body is not None and re.search(r"\bR_(X86_64|AARCH64)_", line):
-            body[-1].relocated = True
+        elif body is not None and (found := RELOCATION.search(line)):
+            body[-1].relocate(found.group(1))
         elif body is not None and (found := INSTRUCTION.match(line)) and found.group(2):
             body.append(kind(int(found.group(1), 16), found.group(2)))
     return functions
@@ -141,7 +186,7 @@ def reaches_return(body, index, seen):
 
 def index_of(body, jump):
     """Where in `body` a jump goes; None when it leaves the function."""
-    if getattr(jump, "relocated", False):
+    if jump.relocated:
         return None
     return next((i for i, other in enumerate(body) if other.address == jump.target), None)
 

@@ -5,6 +5,8 @@
 
 #include <pinref/ref/page_ref.hpp>
 
+#include <cstddef>
+
 using pinref::page_ref;
 using pinref::release_result;
 using pinref::take_result;
@@ -12,6 +14,11 @@ using pinref::take_result;
 // codegen: locked=1 fetches=0 branches=1 loads=0
 extern "C" take_result check_try_get(page_ref<>& page) {
   return page.try_get();
+}
+
+// codegen: locked=1 fetches=0 branches=1 loads=0
+extern "C" take_result check_get(page_ref<>& page) {
+  return page.get();
 }
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
@@ -25,6 +32,16 @@ extern "C" take_result check_try_pin(page_ref<>& page) {
 }
 
 // codegen: locked=1 fetches=0 branches=1 loads=0
+extern "C" take_result check_add_pin(page_ref<>& page) {
+  return page.add_pin();
+}
+
+// codegen: locked=1 fetches=0 branches=1 loads=0
 extern "C" release_result check_unpin(page_ref<>& page) {
   return page.unpin();
+}
+
+// codegen: locked=1 fetches=0 branches=2 loads=0
+extern "C" take_result check_try_pin_n(page_ref<>& page, std::size_t n) {
+  return page.try_pin(n);
 }

@@ -42,7 +42,7 @@ def needs_libc_alone(user, what, program):
 
 def check(user):
     user.write("user.c", PROGRAM)
-    c = user.command[0].replace("clang++", "clang").replace("g++", "gcc")
+    c = user.command[0].replace("clang++", "clang").replace("g++", "gcc").replace("c++", "cc")
     environment = {"CC": c}
     strict = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror"]
 

@@ -9,7 +9,7 @@ import tree
 LICENCE = "SPDX-License-Identifier: MIT"
 # By suffix, or by name.
 COMMENT = {
-    ".cpp": "//", ".hpp": "//", ".h": "//", ".py": "#", ".sh": "#", ".build": "#", ".ini": "#", ".in": "#",
+    ".cpp": "//", ".hpp": "//", ".h": "//", ".py": "#", ".sh": "#", ".build": "#", ".ini": "#", ".in": "#", ".yml": "#",
     "CMakeLists.txt": "#", "meson_options.txt": "#",
 }
 

@@ -22,8 +22,7 @@ each other without an empty line:
 Not asked: constructors and operators that are `= default` or `= delete`, destructors, forward declarations, a host's
 page_traits; fwd.hpp, version.hpp and the umbrellas.
 
-`--filter FILE` prints a header or a page as Doxygen is to read it (docs/Doxyfile): each name with the comment that
-covers it.
+`--filter FILE` prints a header as Doxygen is to read it (docs/Doxyfile): each name with the comment that covers it.
 """
 
 import re
@@ -249,12 +248,9 @@ def grouped(path, lines):
 
 def filtered(path):
     """A header with every comment repeated where it counts, its floor as a group, and what Doxygen cannot read made
-    plain; or a page without links to pages that are none of the reference.
+    plain.
     """
     text = path.read_text()
-    if path.suffix == ".md":
-        text = re.sub(r"\[([^]]+)\]\([^)]*explorer/README\.md[^)]*\)", r"\1", text)
-        return re.sub(r"^\|.*", lambda row: re.sub(r"(?<=[ `])::(?=\w)", "", row.group()), text, flags=re.M)
     code, lines = tree.code_of(text), text.split("\n")
     before, behind = {}, {}
     for each, speaker in covered(names_of(text)):
@@ -274,6 +270,8 @@ def filtered(path):
     for number, line in enumerate(lines):
         result += before.get(number, [])
         line = re.sub(r"^(namespace pinref)::inline v\d+_\d+", r"\1", line)
+        # So that it sees the members that are inherited.
+        line = re.sub(r"(: public basic_ref)<.*> \{", r"\1<Counter> {", line)
         label = LABEL.match(line)
         if label:
             result.append("///")

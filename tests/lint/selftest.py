@@ -29,6 +29,8 @@ OPENING = """\
 
 """
 
+WORKFLOW = ".github/workflows/ci.yml"
+
 GOOD = {
     "meson.build": "# SPDX-License-Identifier: MIT\nproject('pinref', 'cpp',\n  version: '1.2.3',\n)\n",
     "CMakeLists.txt": "# SPDX-License-Identifier: MIT\nproject(pinref VERSION 1.2.3 LANGUAGES CXX)\n",
@@ -38,7 +40,48 @@ GOOD = {
     "packaging/debian/changelog": "pinref (1.2.3-1) unstable; urgency=medium\n",
     "tests/meson.build": "# SPDX-License-Identifier: MIT\nsources = files(\n  'unit/a.cpp',\n  'unit/foreign_names.cpp',\n)\n",
     "tests/unit/a.cpp": "// SPDX-License-Identifier: MIT\n#include <linux/futex.h>\n// a unix comment\nint a = 0;\n",
+    "docs/site/mkdocs.yml": "# SPDX-License-Identifier: MIT\nnav:\n  - Orders: docs/memory-model.md\n"
+        "  - Changelog: CHANGELOG.md\n",
     "tools/run": "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# Runs it.\n",
+    "tools/test": "#!/bin/sh\n# SPDX-License-Identifier: MIT\nfor word; do case $word in --suite | --build) ;; -*) [ $word = --help ] || exit 2;; esac; done\n",
+    "tools/lib/run_tests.py": """\
+# SPDX-License-Identifier: MIT
+from types import SimpleNamespace
+PLAIN_SUITES, BUILD_SUITES = ["unit"], ["far"]
+EVERY_SUITE = [*PLAIN_SUITES, *BUILD_SUITES]
+Tally = list
+def plan(suite, tally):
+    return [SimpleNamespace(name=name) for name in ([f"far {n}" for n in ("one", "two")] if suite else ["gcc"])]
+""",
+    WORKFLOW: """\
+# SPDX-License-Identifier: MIT
+on: push
+permissions:
+  contents: read
+concurrency:
+  group: one
+  cancel-in-progress: true
+jobs:
+  test:
+    timeout-minutes: 60
+    strategy:
+      matrix:
+        include:
+          - leg: everyday
+            catches: what everybody would have found
+            run: tools/test --build gcc
+          - leg: far
+            catches: what is found far away from here
+            run: |
+              tools/test --suite far --build one   # and then
+              sh -c 'tools/test --suite far --build "two"'
+    steps:
+      - uses: actions/checkout@0123456789abcdef0123456789abcdef01234567 # v1
+        with:
+          persist-credentials: false
+      - name: "Catches: ${{ matrix.catches }}"
+        run: ${{ matrix.run }}
+""",
     "tests/unit/foreign_names.cpp": "// SPDX-License-Identifier: MIT\nFOREIGN(head_of);\nFOREIGN(pins);\n",
     "include/pinref/version.hpp": OPENING.format(name="version.hpp") +
         "#define PINREF_VERSION_MAJOR 1\n#define PINREF_VERSION_MINOR 2\n"
@@ -222,6 +265,21 @@ MISTAKES = [
      "twice returns"),
     ("promises", PAGE, "seen look() const noexcept {", "seen look() const noexcept { [[nodiscard]] int x;",
      "nodiscard, of which"),
+    ("hosted", WORKFLOW, "on: push", "on: [push", "ci.yml: while parsing"),
+    ("hosted", WORKFLOW, "  contents: read", "  contents: write", "permissions are not"),
+    ("hosted", WORKFLOW, "    timeout-minutes: 60", "    permissions: write-all", "no timeout-minutes(.|\n)*are those of the file"),
+    ("hosted", WORKFLOW, "cancel-in-progress: true", "cancel-in-progress: false", "no concurrency"),
+    ("hosted", WORKFLOW, "@0123456789abcdef0123456789abcdef01234567", "@v4", "checkout@v4 is not pinned"),
+    ("hosted", WORKFLOW, "persist-credentials: false", "fetch-depth: 1", "leaves the token"),
+    ("hosted", WORKFLOW, "run: ${{ matrix.run }}", "run: tools/test", "no step of a leg"),
+    ("hosted", WORKFLOW, "what everybody would have found", "things", "everyday: does not say what it catches"),
+    ("hosted", WORKFLOW, "run: tools/test --build gcc", "run: make check", "everyday: runs no tool"),
+    ("hosted", WORKFLOW, "run: tools/test --build gcc", "run: tools/tests", "no tools/tests"),
+    ("hosted", WORKFLOW, "tools/test --build gcc", "tools/test --quick", "does not know --quick"),
+    ("hosted", WORKFLOW, "tools/test --build gcc", "tools/test --build icc", "no build icc(.|\n)*no leg runs build gcc of the"),
+    ("hosted", WORKFLOW, "--suite far --build one", "--suite fur --build one", "no suite fur"),
+    ("hosted", WORKFLOW, "tools/test --suite far --build one", "tools/test", "no leg runs build one of suite far"),
+    ("hosted", "tools/lib/run_tests.py", '["far"]', '["far", "wide"]', "no leg runs suite wide"),
     ("build_lists", "tests/meson.build", "unit/a.cpp", "unit/b.cpp", "unit/a.cpp: not in tests/meson.build"),
     ("reference", PAGE, "/// Its pins.\n", "", "pins has no comment"),
     ("reference", PAGE, "/// Its pins.\n", "/// Its pins.\n\n", "pins has no comment"),
@@ -242,6 +300,13 @@ MISTAKES = [
     ("reference", PAGE, "  word word_;\n", "  word word_, other_;\n", "other_ is not the only name"),
     ("reference", WORD, "  /// Writes it.\n", "", "set has no comment"),
     ("reference", WORD, "/// Errors: none.\n", "", "lacks a paragraph `Errors"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | [it](../include/pinref/lost.hpp) |", "lost.hpp is not there"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | ![it](lost.svg) |", "lost.svg is not there"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | [it](../../elsewhere.md) |", "elsewhere.md is not there"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | [it](../CHANGELOG.md#it-ends) |", "no such heading"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | [it](#orders) |", "no such heading"),
+    ("links", "docs/site/mkdocs.yml", "  - Orders: docs/memory-model.md\n", "", "memory-model.md: is not in"),
+    ("links", "docs/site/mkdocs.yml", "docs/memory-model.md", "docs/lost.md", "lost.md is not there"),
     ("reference", WORD, "/// Progress: wait-free.\n", "/// Progress is none.\n", "lacks a paragraph `Progress"),
     ("reference", WORD, "/// Errors: none.\n/// Memory order: none.\n", "/// Memory order: none.\n/// Errors: none.\n",
      "`Memory order: ...` too late"),
@@ -266,6 +331,8 @@ HARMLESS = [
      "word_.store(to,\n                std::memory_order_release)"),
     ("memory_orders", WORD, "the other side.", "the other\n    // side, of (R1)."),
     ("paths", TABLE, "| (R1) | |", "| (R1) | ../README.md |"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | [it](../CHANGELOG.md#123), [there](../include/pinref/), [far](https://pinref.invalid) |"),
+    ("links", TABLE, "| (R1) | |", "| (R1) | `a[0](lost)` |\n\n```cpp\nf[](lost)\n```\n"),
     ("qualified_calls", PAGE, "word word_;", "word word_;\n  static int pins(int x) { return x; }"),
     ("qualified_calls", PAGE, "word word_;", "word word_;\n  // pins(page) in a comment\n  int x = y.pins(page);"),
     ("qualified_calls", PAGE, "detail::head_of(page).look()", "pinref::pins(page) + page.pins(page)"),
@@ -291,6 +358,8 @@ def with_change(name, old, new):
             assert old in text, f"{name} has no {old!r}"
             text = text.replace(old, new)
         target.write_text(text)
+        if text.startswith("#!"):
+            target.chmod(0o755)
     return folder
 
 

@@ -19,11 +19,13 @@ TOOLS = {
     "test": ("--suite NAME", [["--wrong"], ["--suite"], ["--suite", "nonsense"], ["--suite=nonsense"], ["unit"]]),
     "demo": ("--directory DIR", [["--wrong"], ["--directory"], ["somewhere"]]),
     "bench": ("--quick", [["--wrong"], ["--json"], ["--quick=1"], ["words"]]),
+    "docs": ("--serve", [["--wrong"], ["--no-browser=1"], ["words"]]),
     "amalgamate": ("--output", [["--wrong"], ["--output"], ["somewhere"]]),
     "fuzz": ("SECONDS", [["--wrong"], ["soon"], ["1", "2"]]),
+    "release": ("--url URL", [["--wrong"], ["--url"], ["--tag=1"], ["0.1.0"]]),
     "mutate": ("--only", [["--wrong"], ["--only"], ["words"]]),
 }
-BUILDING = [["test"], ["demo"], ["bench", "--quick"], ["fuzz", "1"]]
+BUILDING = [["test"], ["demo"], ["bench", "--quick"], ["docs"], ["fuzz", "1"], ["mutate"], ["release"]]
 
 
 def run(folder, command):

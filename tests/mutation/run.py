@@ -266,4 +266,7 @@ def report(complete, chosen, killers, table):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("\ntools/mutate: interrupted")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package is built by dpkg-buildpackage, installed, used from C++ and C, and removed without a trace.
+"""The Debian package is built by dpkg-buildpackage, the same bytes twice, installed, used from C++ and C, and removed
+without a trace.
 
 To install it takes root, on a system that has no package of this name; elsewhere it is unpacked and looked at only.
 """
@@ -13,6 +14,7 @@ import release_tree  # which finds tests/support
 import programs
 
 PACKAGE = "libpinref-dev"
+NEEDS = ["dpkg-buildpackage", "dh", "meson", "g++", "pkg-config"]
 
 
 def installed(steps):
@@ -50,17 +52,18 @@ def consume(steps):
             steps.succeeds(f"CMake: run {name}", steps.folder / "found" / name)
 
 
-def check(steps):
-    version = re.search(r"^\s*version: '([^']+)'", (steps.root / "meson.build").read_text(), re.M).group(1)
-    tree = steps.folder / f"pinref-{version}"
-    release_tree.copy_tree(steps.root, tree)
+def build(steps, tree):
+    """The package of a tree, which becomes a source of Debian; or None."""
+    version = re.search(r"^\s*version: '([^']+)'", (tree / "meson.build").read_text(), re.M).group(1)
     shutil.copytree(tree / "packaging/debian", tree / "debian")
     steps.succeeds("dpkg-buildpackage", "dpkg-buildpackage", "--build=binary", "--no-sign", cwd=tree)
-    packages = sorted(steps.folder.glob(f"{PACKAGE}_{version}-*.deb"))
-    if not steps.judge("one package", len(packages) == 1, packages):
-        return
-    check_contents(steps, packages[0])
+    packages = sorted(tree.parent.glob(f"{PACKAGE}_{version}-*.deb"))
+    return packages[0] if steps.judge("one package", len(packages) == 1, packages) else None
 
+
+def check_package(steps, package):
+    """What is in the package, and that it can be used where it is installed."""
+    check_contents(steps, package)
     if os.geteuid() != 0:
         print("skipped: installing the package takes root")
         return
@@ -68,7 +71,7 @@ def check(steps):
         print(f"skipped: a {PACKAGE} is installed here already")
         return
     try:
-        steps.succeeds("install", "dpkg", "--install", packages[0])
+        steps.succeeds("install", "dpkg", "--install", package)
         steps.judge("it is installed", installed(steps))
         consume(steps)
     finally:
@@ -78,5 +81,17 @@ def check(steps):
     steps.judge("nothing is left", not left and not installed(steps), left)
 
 
+def check(steps):
+    packages = []
+    for folder in ("once", "again-in-another-folder"):
+        tree = steps.folder / folder / "pinref"
+        release_tree.copy_tree(steps.root, tree)
+        packages.append(build(steps, tree))
+    if all(packages):
+        once, again = packages
+        steps.judge("the same bytes twice", once.read_bytes() == again.read_bytes())
+        check_package(steps, once)
+
+
 if __name__ == "__main__":
-    release_tree.main(__doc__, ["dpkg-buildpackage", "dh", "meson", "g++", "pkg-config"], check)
+    release_tree.main(__doc__, NEEDS, check)

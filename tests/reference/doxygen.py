@@ -15,11 +15,17 @@ from pathlib import Path
 
 PINNED = "1.9"
 SKIPPED = 77
+READ = ["include/pinref", "docs", "README.md", "CONTRIBUTING.md", "tests/lint"]
 PROBLEM = re.compile(r"\b(?:warning|error): ")
 
 
-def make(doxygen, root, folder):
-    """What Doxygen has to say."""
+def make(doxygen, project, folder, scratch):
+    """What Doxygen has to say. It reads a copy, because it finds no page in a folder whose name has a space."""
+    root = scratch / "pinref"
+    for name in READ:
+        copy = shutil.copytree if (project / name).is_dir() else shutil.copy
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(project / name, root / name)
     settings = f"{(root / 'docs' / 'Doxyfile').read_text()}\nOUTPUT_DIRECTORY = \"{folder}\"\n"
     done = subprocess.run([doxygen, "-"], input=settings, cwd=root, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
@@ -43,7 +49,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pinref-reference-") as folder:
         if options.output:
             options.output.mkdir(parents=True, exist_ok=True)
-        found = make(doxygen, root, (options.output or Path(folder)).resolve())
+        scratch = Path(folder).resolve()
+        found = make(doxygen, root, options.output.resolve() if options.output else scratch / "made", scratch)
     print("\n".join(found))
     if options.output:
         print(f"{options.output}/html/index.html")

@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,8 @@ def main(description, needs, check, make=Steps, compiler=False):
         if not shutil.which(program):
             print(f"{program} is not installed")
             sys.exit(SKIP)
+    # As Meson ends a test; the scratch folder goes nevertheless.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="pinref-steps-") as folder:
         steps = make(options.root.resolve(), getattr(options, "command", None), Path(folder).resolve())
         check(steps)

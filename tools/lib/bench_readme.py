@@ -16,19 +16,9 @@ COLUMNS = [
     ("2 threads", "random1m", 2),
     ("look-up while pages are replaced, 1M, Zipf", "index_1m_zipf", 2),
 ]
-ROWS = [
-    ("bare", "one locked add, one locked subtract, nothing checked"),
-    ("bias64", "**pinref**, `bias64`"),
-    ("bias32", "pinref, `bias32`"),
-    ("linux_small", "compare-and-swap loop, as Linux's small pages"),
-    ("linux_large", "reference and pin count apart, as Linux's large folios"),
-    ("hot", "pinref, hot-page mode"),
-    ("xenium_ref_count", "xenium `lock_free_ref_count`"),
-    ("liburcu", "liburcu `urcu_ref_get_unless_zero`"),
-    ("std_weak_lock", "`std::weak_ptr::lock`"),
-    ("std_shared_mutex", "`std::shared_mutex`, shared"),
-    ("std_atomic_shared", "`std::atomic<std::shared_ptr>` load"),
-]
+ROWS = list(bench_report.NAMES.items())
+PANELS = [("get and put", "get_put"), ("pin and unpin", "pin_unpin")]
+THREADS = [1, 2]
 NUMBERS = re.compile(r"<!-- numbers -->.*?<!-- /numbers -->", re.S)
 
 
@@ -70,9 +60,12 @@ def write(root, first, others):
         return None if value is None else (value, *results.spread(workload, scheme, threads))
 
     plot = []
-    for title, workload in (("get", "get_put"), ("pin", "pin_unpin")):
-        for scheme, _ in ROWS:
-            pair = [found(workload, scheme, threads) for threads in (1, 2)]
-            if any(pair):
-                plot.append((f"{title} {scheme}", pair))
-    (root / "docs" / "benchmarks.svg").write_text(bench_report.bars(plot, ["1 thread", "2 threads"]) + "\n")
+    for title, workload in PANELS:
+        pairs = [(scheme, [found(workload, scheme, threads) for threads in THREADS]) for scheme, _ in ROWS]
+        plot.append((title, [pair for pair in pairs if any(pair[1])]))
+    write_picture(root, plot)
+
+
+def write_picture(root, plot):
+    picture = bench_report.bars(plot, ["1 thread", "2 threads"], one=True)
+    (root / "docs" / "benchmarks.svg").write_text(bench_report.alone(picture) + "\n")

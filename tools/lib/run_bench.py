@@ -17,6 +17,8 @@ from pathlib import Path
 
 import bench_readme
 import bench_report
+import tool
+from tool import say
 
 PROGRAMS = ["words", "lookups", "pool", "ranges", "regcache", "share", "c_pairs", "peers"]
 
@@ -68,11 +70,23 @@ KEYS = {
     "regcache_hit_2t_ucx_over_pinref": ("regcache_one", "ucx_rcache", 2, "over"),
     "regcache_hit_2t_own_ucx_over_pinref": ("regcache_own", "ucx_rcache", 2, "over"),
     "regcache_hit_2t_1000_ucx_over_pinref": ("regcache_1000", "ucx_rcache", 2, "over"),
+    "regcache_hit_1t_libfabric_over_pinref": ("regcache_one", "libfabric_cache", 1, "over"),
+    "regcache_hit_1t_1000_libfabric_over_pinref": ("regcache_1000", "libfabric_cache", 1, "over"),
+    "regcache_hit_2t_libfabric_over_pinref": ("regcache_one", "libfabric_cache", 2, "over"),
+    "regcache_hit_2t_own_libfabric_over_pinref": ("regcache_own", "libfabric_cache", 2, "over"),
+    "regcache_hit_2t_1000_libfabric_over_pinref": ("regcache_1000", "libfabric_cache", 2, "over"),
     "ledger_pin_unpin_over_plain": ("ledger_pin_unpin", "ledger", 1, "over"),
     "ledger_1000_holds_pin_unpin_over_plain": ("ledger_pin_unpin_1000_holds", "ledger", 1, "over"),
     "ledger_64k_pin_unpin_over_plain": ("ledger_pin_unpin_64k", "ledger", 1, "over"),
     "ledger_64k_1000_holds_pin_unpin_over_plain": ("ledger_pin_unpin_64k_1000_holds", "ledger", 1, "over"),
     "ledger_by_page_pin_unpin_over_plain": ("ledger_pin_unpin_1000_holds", "ledger_by_page", 1, "over"),
+    "place_is_pin_over_plain": ("ledger_pin_unpin", "place_is_pin", 1, "over"),
+    "place_is_pin_64k_over_plain": ("ledger_pin_unpin_64k", "place_is_pin", 1, "over"),
+    "place_is_pin_fences_over_plain": ("ledger_pin_unpin", "place_is_pin_fences", 1, "over"),
+    "ledger_question_ns": ("ledger_question", "ledger", 1, "ns"),
+    "place_is_pin_question_64_ns": ("ledger_question", "place_is_pin", 1, "ns"),
+    "place_is_pin_question_64_2t_ns": ("ledger_question", "place_is_pin", 2, "ns"),
+    "iceoryx2_way_over_plain": ("ledger_pin_unpin", "iceoryx2_way", 1, "over"),
     "c_pair_vs_bare": ("c_get_put", "c", 1, "ratio"),
     "c_call_pair_vs_bare": ("c_get_put", "c_call", 1, "ratio"),
     "c_pin_pair_vs_bare": ("c_pin_unpin", "c", 1, "ratio"),
@@ -140,16 +154,16 @@ COLUMNS = [
     ("own region", "2T", "regcache_own", 2),
     ("1000 regions", "1T", "regcache_1000", 1),
     ("1000 regions", "2T", "regcache_1000", 2),
+    ("shared page", "1T", "ledger_pin_unpin", 1),
+    ("shared 64k", "1T", "ledger_pin_unpin_64k", 1),
+    ("shared: pinned?", "1T", "ledger_question", 1),
+    ("shared: pinned?", "2T", "ledger_question", 2),
 ]
 
 # Rows, baselines first. Schemes that a run reports and this list lacks, the real peers, come last.
 ROWS = ["bare", "by_hand", "by_hand_flat", "linux_small", "linux_large", "split", "bias32", "bias64", "bias64_host_bits",
         "bias64_scan", "bias64_sole", "hot", "page_stamp", "vmcache", "pg17", "pg19", "pg17_locked", "pg19_locked",
         "bias64_slow", "bias64_by_run", "bias64_folio"]
-
-
-def say(text):
-    print(f"== {text}", flush=True)
 
 
 class Progress:
@@ -175,20 +189,12 @@ class Progress:
 def build(root, folder, compiler, *more):
     c_compiler = {"g++": "gcc", "clang++": "clang"}.get(compiler, os.environ.get("CC", "cc"))
     environment = dict(os.environ, CXX=compiler, CC=c_compiler)
-    command = ["meson", "setup", folder, root, "-Doptimization=2", "-Ddebug=false", "-Db_ndebug=true",
+    options = ["-Doptimization=2", "-Ddebug=false", "-Db_ndebug=true",
                "-Dbench=enabled", "-Dtests=disabled", "-Dexamples=disabled", *more]
-    log = folder.with_suffix(".log")
-    with open(log, "w") as out:
-        def run(*words):
-            return subprocess.run(words, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode == 0
-        configured = run(*command, "--reconfigure") if (folder / "build.ninja").exists() else False
-        if not configured:
-            shutil.rmtree(folder, ignore_errors=True)
-            configured = run(*command)
-        built = configured and run("ninja", "-C", folder, "-j", str(len(os.sched_getaffinity(0))))
-    if not built:
-        print(log.read_text()[-4000:])
-        sys.exit(f"building the benchmarks failed; all of it is in {log}")
+    if not tool.configure(root, folder, compiler, options, env=environment):
+        sys.exit(1)
+    if not tool.run(["ninja", "-C", folder, "-j", len(os.sched_getaffinity(0))], env=environment):
+        sys.exit("building the benchmarks failed")
 
 
 def names_of(program, arguments):
@@ -203,11 +209,16 @@ def run_program(program, arguments, progress, label):
         process = subprocess.Popen(
             [program, *arguments, f"--benchmark_out={out}", "--benchmark_out_format=json"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for line in process.stdout:
-            name = line.split()[0] if line.split() else ""
-            if "/manual_time" in name:
-                progress.step(f"{label}  {short(name)}")
-        if process.wait() != 0:
+        try:
+            for line in process.stdout:
+                name = line.split()[0] if line.split() else ""
+                if "/manual_time" in name:
+                    progress.step(f"{label}  {short(name)}")
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            raise
+        if code != 0:
             sys.exit(f"{program} failed")
         return json.loads(out.read_text())
 
@@ -415,7 +426,10 @@ def report_of(root, files):
     """Table and plots of what the static program has measured."""
     results = Results()
     for file in files:
-        results.add(json.loads(file.read_text()))
+        try:
+            results.add(json.loads(file.read_text()))
+        except (ValueError, KeyError):
+            sys.exit(f"tools/bench: {file} is not what the static program writes")
     print_table(results, shutil.get_terminal_size((120, 24)).columns)
     print_notes(results, None)
     report = root / "build" / "bench-report.html"
@@ -439,6 +453,8 @@ def main():
         return build_static(options.root)
     if options.files:
         return report_of(options.root, options.files)
+    if options.json:
+        options.json.touch()  # rather than find out after ten minutes
     runs, rounds, pairs = (3, 12, 3) if options.quick else (9, 60, 9)
     begin = time.monotonic()
 
@@ -490,4 +506,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    tool.main("tools/bench", main)

@@ -5,13 +5,14 @@ import argparse
 import csv
 import io
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import bench_readme
+import tool
+from tool import run, say
 
 # Heading, arguments, the exit code it must have.
 JOBS = [
@@ -31,30 +32,13 @@ WORKLOADS = [("get+put 1T", "get_put", "t1"), ("2T", "get_put", "t2"),
              ("pin+unpin 1T", "pin_unpin", "t1"), ("2T", "pin_unpin", "t2")]
 
 
-def say(text):
-    print(f"== {text}", flush=True)
-
-
 def build(root, folder):
     """Whether there is a benchmark, too; it needs Google Benchmark."""
-    log = folder.with_suffix(".log")
-
-    def configure(*more):
-        command = ["meson", "setup", folder, root, "-Dbuildtype=release", "-Dtests=disabled", *more]
-        with open(log, "w") as out:
-            return subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode == 0
-
-    def ninja(target):
-        return subprocess.run(["ninja", "-C", folder, target]).returncode == 0
-
-    if not ((folder / "build.ninja").exists() and configure("--reconfigure")):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not configure():
-            print(log.read_text()[-4000:])
-            sys.exit(f"configuring failed; all of it is in {log}")
-    if not (ninja("examples/uring_buffer_pool") and ninja("examples/shared_pool")):
+    if not tool.configure(root, folder, os.environ.get("CXX", "c++"), ["-Dbuildtype=release", "-Dtests=disabled"]):
+        sys.exit(1)
+    if not run(["ninja", "-C", folder, "examples/uring_buffer_pool", "examples/shared_pool"]):
         sys.exit("building failed")
-    return ninja("bench/bench_words")
+    return run(["ninja", "-C", folder, "bench/bench_words"])
 
 
 def run_job(program, arguments):
@@ -121,7 +105,7 @@ def main():
 
     killed = []
     for heading, arguments, _ in KILLED_JOBS:
-        say(f"a pool of several processes, {heading}: {' '.join(arguments)}")
+        say(f"a pool of several processes, {' '.join([heading, *arguments])}")
         killed.append(subprocess.run([folder / "examples" / "shared_pool", *arguments, *where],
                                      stdout=subprocess.PIPE, text=True))
 
@@ -147,13 +131,10 @@ def main():
     jobs = JOBS + KILLED_JOBS
     good = all(code == wanted for (code, _, _), (_, _, wanted) in zip(ended, jobs))
     for (code, _, verdict), (heading, _, wanted) in zip(ended, jobs):
-        print(f"{heading}: {verdict}" + ("" if code == wanted else f" (exit code {code} where {wanted} was expected)"))
+        print(f"{heading}: {' '.join(verdict.split())}" + ("" if code == wanted else f" (exit code {code} where {wanted} was expected)"))
     print(f"{'All as it should be' if good else 'NOT as it should be'}; {time.monotonic() - start:.0f} s")
     return 0 if good else 1
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OSError as error:
-        sys.exit(f"tools/demo: {error}")
+    tool.main("tools/demo", main)

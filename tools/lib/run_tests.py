@@ -8,11 +8,13 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import tool
+from tool import run, say
 
 # Half of the time of a run is compiling.
 QUICK_TO_BUILD = ["-Doptimization=1", "-Ddebug=false"]
@@ -25,7 +27,9 @@ LONG_SUITES = ["long"]
 
 # Suites that are builds of their own, of these suites of Meson. They are not part of an everyday run.
 DETERMINISTIC_SUITES = ["unit", "explore"]
-BUILD_SUITES = ["elsewhere", "platforms", "valgrind", "coverage", "mutation", "bugs", "debian", "dist", "guest"]
+BUILD_SUITES = ["elsewhere", "platforms", "valgrind", "coverage", "mutation", "bugs", "debian", "dist", "docs", "guest",
+                "places"]
+EVERY_SUITE = PLAIN_SUITES + LONG_SUITES + BUILD_SUITES
 # For which there is a cross file: what they need on top of the everyday programs.
 CROSS_FILES = Path(__file__).resolve().parents[2] / "tests" / "elsewhere"
 ARCHITECTURES = {
@@ -100,14 +104,6 @@ class Tally:
         return line + (f", {len(self.skips)} skipped" if self.skips else "")
 
 
-def say(text):
-    print(f"== {text}", flush=True)
-
-
-def run(command):
-    return subprocess.run([str(part) for part in command]).returncode == 0
-
-
 def sanitizer_wrapper(compiler, sanitizer):
     """How a program built so can run here: [], a prefix that turns address randomization off, or None."""
     with tempfile.TemporaryDirectory() as folder:
@@ -159,8 +155,9 @@ def plan_platforms(tally):
     for name, compiler, more in (
             ("libc++", "clang++", ["-Doptimization=1", *libcxx]),
             ("newest clang", NEWEST_CLANG, ["-Doptimization=1"]),
-            ("c++23", "g++", ["-Doptimization=1", "-Dcpp_std=c++23"]),
-            ("-O3 -flto", "g++", ["-Doptimization=3", "-Db_lto=true"])):
+            # Meson 1.0 does not know the name.
+            ("c++23", "g++", ["-Doptimization=1", "-Dcpp_std=none", "-Dcpp_args=-std=c++23"]),
+            ("lto", "g++", ["-Doptimization=3", "-Db_lto=true"])):
         if not shutil.which(compiler):
             tally.skips.append(f"platforms {name}: {compiler} is not installed")
         elif "libc++" in name and not compiles([compiler, "-stdlib=libc++"]):
@@ -172,13 +169,13 @@ def plan_platforms(tally):
 
 def plan_extra(suite, tally):
     """The builds of one of BUILD_SUITES."""
-    everyday = ["-Dauto_features=enabled"]
+    everyday = ["-Dauto_features=enabled", *QUICK_TO_BUILD]
     if suite == "elsewhere":
         yield Build("gcc", "g++", everyday, ["elsewhere"], part=True)
         yield from plan_elsewhere(tally)
         tally.skips.append("elsewhere: the cases that tests/meson.build calls long_and_nothing_new, which run natively only")
         return
-    if suite in ("mutation", "bugs", "debian", "dist", "guest"):
+    if suite in ("mutation", "bugs", "debian", "dist", "docs", "guest", "places"):
         yield Build("gcc", "g++", everyday, [suite], part=True)
         return
     if suite == "platforms":
@@ -237,15 +234,9 @@ def plan(suite, tally):
 
 
 def configure(root, build, folder):
-    command = ["meson", "setup", folder, root, "-Dwerror=true", *build.options]
     os.environ["CXX"] = build.compiler
     os.environ["CC"] = build.compiler.replace("clang++", "clang").replace("g++", "gcc")
-    if (folder / "build.ninja").exists():
-        if run([*command, "--reconfigure"]):
-            return True
-        say(f"{build.name}: starting over")
-    shutil.rmtree(folder, ignore_errors=True)
-    return run(command)
+    return tool.configure(root, folder, build.compiler, ["-Dwerror=true", *build.options])
 
 
 def introspect(folder, what):
@@ -306,19 +297,25 @@ def run_build(root, build, everything, jobs, tally):
 
 
 def main():
-    every_suite = PLAIN_SUITES + LONG_SUITES + BUILD_SUITES
     parser = argparse.ArgumentParser(
         prog="tools/test", description="Builds pinref with g++, clang++ and sanitizers, and tests each build.")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--suite", choices=[*every_suite, "all"], metavar="NAME",
-                        help="one of: " + ", ".join([*every_suite, "all"]))
+    parser.add_argument("--suite", choices=[*EVERY_SUITE, "all"], metavar="NAME",
+                        help="one of: " + ", ".join([*EVERY_SUITE, "all"]))
+    parser.add_argument("--build", metavar="NAME", help="only one of the builds that this takes, as they are named in the log")
     options = parser.parse_args()
 
     tally = Tally()
     start = time.monotonic()
     jobs = len(os.sched_getaffinity(0))
     everything = options.suite in (None, "all")
-    for build in plan(options.suite, tally):
+    builds = plan(options.suite, tally)
+    if options.build:
+        names = [build.name for build in builds]
+        builds = [build for build in builds if options.build in (build.name, build.name.removeprefix(f"{options.suite} "))]
+        if not builds:
+            tally.fail(f"no build {options.build}: there are {', '.join(names) or 'none'}")
+    for build in builds:
         begin = time.monotonic()
         run_build(options.root, build, everything, jobs, tally)
         say(f"{build.name}: done in {time.monotonic() - begin:.0f} s")
@@ -338,4 +335,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tool.main("tools/test", main)

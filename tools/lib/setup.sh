@@ -5,12 +5,18 @@
 
 pinref_packages="g++ clang meson ninja-build doctest-dev libbenchmark-dev liburing-dev pkg-config
   libjemalloc-dev libmimalloc-dev libfabric-dev
-  cmake python3 libclang-rt-14-dev git binutils ca-certificates"
+  cmake python3 python3-yaml libclang-rt-14-dev git binutils ca-certificates"
 pinref_elsewhere_packages="g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-arm-linux-gnueabihf
   g++-12-multilib qemu-user"
 pinref_guest_packages="qemu-system-x86 busybox-static cpio kmod iproute2 e2fsprogs libibverbs-dev ibverbs-providers"
 pinref_platforms_packages="libc++-14-dev libc++abi-14-dev clang-19 musl-tools g++-mingw-w64-x86-64-posix wine wine64"
+pinref_docs_packages="mkdocs mkdocs-material python3-pymdownx doxygen doxygen-awesome-css plantuml graphviz fonts-dejavu-core
+  chromium chromium-driver"
+pinref_mebibytes=200
 pinref_programs="python3 meson ninja pkg-config cmake git objdump"
+
+# Without colours Meson and ninja need to be told so in another way.
+[ -z "${NO_COLOR-}" ] || export TERM=dumb
 
 # The comment at the head of the tool.
 usage() {
@@ -57,8 +63,20 @@ options() {
 # needed.
 setup() {
   setup_log=$1/build/setup.log
-  if ! { mkdir -p "$1/build" && [ -w "$1/build" ]; } 2>/dev/null; then
-    echo "setup: cannot write to $1/build, where everything is built: copy the source tree to where you may write" >&2
+  setup_refused=
+  mkdir -p "$1/build" 2>/dev/null || setup_refused=$1/build
+  for folder in "$1/build" "$1"/build/*/; do
+    if [ -d "$folder" ] && [ ! -w "$folder" ]; then setup_refused=${folder%/}; fi
+  done
+  if [ -n "$setup_refused" ]; then
+    echo "setup: cannot write to $setup_refused, where everything is built: remove it if another user made it, or copy" \
+      "the source tree to where you may write" >&2
+    return 1
+  fi
+  # What a full disk does to a build later on is hard to read.
+  setup_free=$(df -Pk "$1/build" | awk 'NR == 2 { print int($4 / 1024) }')
+  if [ "${setup_free:-$pinref_mebibytes}" -lt $pinref_mebibytes ]; then
+    echo "setup: $1/build has $setup_free MiB of space left, which is less than $pinref_mebibytes MiB" >&2
     return 1
   fi
   shift
@@ -102,13 +120,14 @@ setup_debian() {
   fi
 
   echo "setup: installing$missing (log: $setup_log)"
+  apt="apt-get -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300"
   {
-    $as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 update &&
-      $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 \
-        -o DPkg::Lock::Timeout=300 install -y -q \
+    $as_root $apt update &&
+      $as_root env DEBIAN_FRONTEND=noninteractive $apt install -y -q \
         --no-install-recommends --no-remove --no-upgrade $missing
   } >"$setup_log" 2>&1 </dev/null || {
     echo "setup: apt-get failed; the end of its log:" >&2
     tail -n 15 "$setup_log" >&2
+    echo "setup: not installed:$missing" >&2
   }
 }

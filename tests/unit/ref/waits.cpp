@@ -4,8 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdint>
-#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -61,8 +61,9 @@ TEST_CASE_TEMPLATE("a waiter of a page with traffic sleeps", Layout, ALL_LAYOUTS
   ref.init();
   // There is a pin at every moment, and another one at every other.
   REQUIRE(ref.try_pin() == take_result::taken);
-  std::jthread traffic([&](std::stop_token stop) {
-    while (!stop.stop_requested()) {
+  std::atomic<bool> enough{false};
+  std::thread traffic([&] {
+    while (!enough) {
       REQUIRE(ref.try_pin() == take_result::taken);
       REQUIRE(ref.unpin() == release_result::released);
     }
@@ -70,6 +71,8 @@ TEST_CASE_TEMPLATE("a waiter of a page with traffic sleeps", Layout, ALL_LAYOUTS
   const std::int64_t used = time_of_this_thread(), begin = pinref::monotonic_now();
   CHECK(ref.wait_until_unpinned(deadline::in_nanoseconds(300'000'000)) == wait_result::timed_out);
   CHECK((time_of_this_thread() - used) * 20 <= pinref::monotonic_now() - begin);
+  enough = true;
+  traffic.join();
 }
 
 TEST_CASE_TEMPLATE("a waiter who never gets to sleep lets time pass after every few looks", Layout, ALL_LAYOUTS) {

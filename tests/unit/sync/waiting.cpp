@@ -14,7 +14,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -79,12 +78,12 @@ class ring {
   // The result of the next completion.
   int next() {
     unsigned& head = *at<unsigned>(completed_, offsets_.cq_off.head);
-    std::atomic_ref<unsigned> tail(*at<unsigned>(completed_, offsets_.cq_off.tail));
-    while (tail.load(std::memory_order_acquire) == head)
+    // Not by std::atomic_ref, which libc++ has since its version 19.
+    while (__atomic_load_n(at<unsigned>(completed_, offsets_.cq_off.tail), __ATOMIC_ACQUIRE) == head)
       ::syscall(__NR_io_uring_enter, fd_, 0, 1, IORING_ENTER_GETEVENTS, nullptr, 0);
     const auto* const all = at<::io_uring_cqe>(completed_, offsets_.cq_off.cqes);
     const int result = all[head & *at<unsigned>(completed_, offsets_.cq_off.ring_mask)].res;
-    std::atomic_ref<unsigned>(head).store(head + 1, std::memory_order_release);
+    __atomic_store_n(&head, head + 1, __ATOMIC_RELEASE);
     return result;
   }
 
@@ -95,12 +94,12 @@ class ring {
   }
 
   void submit(const ::io_uring_sqe& entry) {
-    std::atomic_ref<unsigned> tail(*at<unsigned>(submitted_, offsets_.sq_off.tail));
-    const unsigned now = tail.load(std::memory_order_relaxed);
+    unsigned* const tail = at<unsigned>(submitted_, offsets_.sq_off.tail);
+    const unsigned now = __atomic_load_n(tail, __ATOMIC_RELAXED);
     const unsigned place = now & *at<unsigned>(submitted_, offsets_.sq_off.ring_mask);
     entries_[place] = entry;
     at<unsigned>(submitted_, offsets_.sq_off.array)[place] = place;
-    tail.store(now + 1, std::memory_order_release);
+    __atomic_store_n(tail, now + 1, __ATOMIC_RELEASE);
     REQUIRE(::syscall(__NR_io_uring_enter, fd_, 1, 0, 0, nullptr, 0) == 1);
   }
 
