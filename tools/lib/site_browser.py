@@ -113,7 +113,9 @@ class Browser:
             with DIRECT.open(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            raise OSError(json.load(error)["value"]["message"].split("\n")[0]) from None
+            # What follows is a stack of the driver's.
+            said = json.load(error)["value"]["message"].split("Stacktrace")[0]
+            raise OSError(f"the browser: {' '.join(said.split())}") from None
 
     def post(self, what, body):
         data = json.dumps(body).encode()
