@@ -8,9 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages"))
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "lib"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools" / "lib"), str(ROOT / "tests" / "packages")]
 
 import release_tree  # noqa: E402  which finds tests/support
 import bench_report  # noqa: E402

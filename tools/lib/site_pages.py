@@ -7,9 +7,14 @@ import html
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "lint"))
+
+from tree import blank, files as files_of, line_of  # noqa: E402
 
 FENCE = re.compile(r"^ {0,3}```.*?^ {0,3}```[ \t]*$", re.M | re.S)
 CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|<!--.*?-->", re.S)
@@ -39,7 +44,7 @@ class Broken(Exception):
 def blanked(text):
     """The text without fences, spans of code and comments, character for character."""
     for pattern in (FENCE, CODE):
-        text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
+        text = pattern.sub(lambda found: blank(found.group()), text)
     return text
 
 
@@ -58,18 +63,6 @@ def headings_of(text):
         names.add(f"{name}-{seen[name]}" if name in seen else name)
         seen[name] = seen.get(name, 0) + 1
     return names
-
-
-def files_of(root):
-    """The project's files, without what is built: what git would commit, or everything where there is no git."""
-    listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                            capture_output=True, text=True)
-    if listed.returncode == 0 and (root / ".git").exists():
-        found = [Path(name) for name in listed.stdout.split("\0") if name]
-    else:
-        found = [path.relative_to(root) for path in root.rglob("*")]
-        found = [path for path in found if path.parts[0] not in (".git", "build") and "__pycache__" not in path.parts]
-    return sorted(path for path in set(found) if (root / path).is_file())
 
 
 def colour_of(grey):
@@ -109,7 +102,7 @@ class Site:
 
     def __init__(self, root, pages):
         self.root, self.pages = root, pages
-        self.files = files_of(root)
+        self.files = [path.relative_to(root) for path in files_of(root)]
         self.folders = {parent for file in self.files for parent in file.parents}
         self.written = [file for file in self.files if file.suffix == ".md" and file.parts[0] not in ("tests", "subprojects")]
         self.sources = set()
@@ -129,7 +122,7 @@ class Site:
             yield f"docs/site/mkdocs.yml: {page} is not there"
         for page, text in texts.items():
             for position, target in links_of(text):
-                where = f"{page}:{text.count(chr(10), 0, position) + 1}: {target}"
+                where = f"{page}:{line_of(text, position)}: {target}"
                 place = self.place(page, target)
                 place = page if target.startswith("#") else place
                 if place is None:
